@@ -1,0 +1,193 @@
+package ctaphid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Deadlines. A device that does not keep them gets an error that wraps [ErrTimeout]; whatever it does, a transaction
+// ends soon after its context.
+const (
+	initTimeout   = 3 * time.Second        // for the answer to INIT
+	replyTimeout  = 5 * time.Second        // for the first packet of an answer, or the next keepalive
+	packetTimeout = 2 * time.Second        // for the next packet of an answer that has begun
+	writeTimeout  = 5 * time.Second        // for the device to take one report; then it is closed
+	totalTimeout  = 5 * time.Minute        // for an answer, however many keepalives arrive
+	cancelTimeout = 500 * time.Millisecond // for the answer to a request that was cancelled
+	resyncTimeout = 500 * time.Millisecond // for the answer to the INIT after one that was abandoned
+	minBackOff    = 20 * time.Millisecond  // before a request to a busy device is repeated; doubled each time
+	maxBackOff    = 320 * time.Millisecond
+)
+
+var (
+	// ErrTimeout is wrapped when a device does not answer, or stops in the middle of an answer.
+	ErrTimeout = errors.New("device does not answer")
+	// ErrProtocol is wrapped when a device answers something that CTAPHID does not allow.
+	ErrProtocol = errors.New("device broke the CTAPHID protocol")
+	// ErrTooLong is wrapped when a message is longer than the device's reports can carry.
+	ErrTooLong = errors.New("message too long")
+)
+
+// Channel is a logical connection to one device. It runs one transaction at a time: concurrent callers wait for their
+// turn, or until their context is done.
+//
+// The context ends a transaction early with [context.Cause]. The device is then told to stop, and if it does not, the
+// channel is taken back by force, for which it has a second; a late answer is never taken for the next request's.
+type Channel struct {
+	dev     io.ReadWriteCloser
+	inSize  int
+	outSize int
+	info    DeviceInfo
+
+	turn   chan struct{} // holds a value while a transaction runs, which owns the fields below
+	cid    uint32
+	lost   bool   // an abandoned answer may still arrive
+	packet []byte // the report being sent
+	timer  *time.Timer
+	stall  *time.Timer // closes the device that takes no report
+
+	listening atomic.Bool // a transaction wants reports
+	reports   chan []byte // valid until the next is received
+	closing   chan struct{}
+	closeOnce sync.Once
+	gone      chan struct{} // closed when nothing can be read any more
+	goneErr   error         // why; set before gone is closed
+}
+
+// DeviceInfo is what a device says of itself in its answer to INIT.
+type DeviceInfo struct {
+	ProtocolVersion byte    // 2
+	DeviceVersion   [3]byte // major, minor, build, as the maker counts
+	Capabilities    Capabilities
+}
+
+// Open asks the device for a channel. One call of dev's Read and Write moves one report without a report number, and its
+// Close makes Read return; reports have 64 bytes unless dev also has the method ReportSizes() (in, out int).
+//
+// The channel owns dev from here on, and has closed it when Open returns an error.
+func Open(ctx context.Context, dev io.ReadWriteCloser) (*Channel, error) {
+	c := &Channel{
+		dev: dev, inSize: 64, outSize: 64,
+		turn:    make(chan struct{}, 1),
+		reports: make(chan []byte),
+		closing: make(chan struct{}),
+		gone:    make(chan struct{}),
+	}
+	if d, ok := dev.(interface{ ReportSizes() (in, out int) }); ok {
+		c.inSize, c.outSize = d.ReportSizes()
+	}
+	if !validReportSize(c.inSize) || !validReportSize(c.outSize) {
+		dev.Close()
+		return nil, fmt.Errorf("ctaphid: reports of %d and %d bytes cannot carry a message", c.inSize, c.outSize)
+	}
+	c.packet = make([]byte, c.outSize)
+	c.timer = stoppedTimer(nil)
+	c.stall = stoppedTimer(func() { dev.Close() })
+	go c.read()
+	if err := c.start(ctx); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("ctaphid: INIT: %w", err)
+	}
+	return c, nil
+}
+
+func (c *Channel) start(ctx context.Context) error {
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
+	defer c.end()
+	return c.allocate(ctx)
+}
+
+func validReportSize(n int) bool { return minReportSize <= n && n <= maxReportSize }
+
+// stoppedTimer returns a timer that a Reset starts.
+func stoppedTimer(f func()) *time.Timer {
+	var t *time.Timer
+	if f == nil {
+		t = time.NewTimer(time.Hour)
+	} else {
+		t = time.AfterFunc(time.Hour, f)
+	}
+	t.Stop()
+	return t
+}
+
+// DeviceInfo returns what the device said of itself when the channel was opened.
+func (c *Channel) DeviceInfo() DeviceInfo { return c.info }
+
+// Close closes the device, ends a running transaction with an error that wraps [fs.ErrClosed], and waits until nothing
+// is left behind. Further calls do nothing.
+func (c *Channel) Close() error {
+	var err error
+	c.closeOnce.Do(func() {
+		close(c.closing)
+		err = c.dev.Close()
+	})
+	<-c.gone
+	c.stall.Stop()
+	return err
+}
+
+// read hands reports to the transaction that runs, and drops them when there is none. It owns two buffers: a
+// transaction is done with one when it asks for the next.
+func (c *Channel) read() {
+	defer close(c.gone)
+	// One byte more than a report tells a long one.
+	buffer, next := make([]byte, c.inSize+1), make([]byte, c.inSize+1)
+	for {
+		n, err := c.dev.Read(buffer)
+		if err != nil {
+			c.goneErr = c.readError(err)
+			return
+		}
+		if !c.listening.Load() {
+			continue
+		}
+		select {
+		case c.reports <- buffer[:n]:
+			buffer, next = next, buffer
+		case <-c.closing:
+		}
+	}
+}
+
+func (c *Channel) readError(err error) error {
+	select {
+	case <-c.closing:
+		return fs.ErrClosed
+	default:
+		return err
+	}
+}
+
+// begin waits for the caller's turn.
+func (c *Channel) begin(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	select {
+	case c.turn <- struct{}{}:
+		c.listening.Store(true)
+		select {
+		case <-c.reports: // came too late for the last transaction
+		default:
+		}
+		return nil
+	case <-c.gone:
+		return c.goneErr
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (c *Channel) end() {
+	c.listening.Store(false)
+	<-c.turn
+}

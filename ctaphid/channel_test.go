@@ -1,0 +1,547 @@
+package ctaphid
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func pattern(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i*7 + i>>8)
+	}
+	return b
+}
+
+func TestOpenLearnsTheDevice(t *testing.T) {
+	c, _ := openChannel(t, echo)
+	require.Equal(t, DeviceInfo{
+		ProtocolVersion: 2,
+		DeviceVersion:   [3]byte{5, 4, 3},
+		Capabilities:    CapabilityWink | CapabilityCBOR,
+	}, c.DeviceInfo())
+	require.True(t, c.DeviceInfo().Capabilities.Has(CapabilityCBOR))
+	require.False(t, c.DeviceInfo().Capabilities.Has(CapabilityCBOR|CapabilityNoMsg))
+}
+
+func TestPingOfEverySize(t *testing.T) {
+	for _, size := range []int{8, 9, 20, 64, 65, 512} {
+		longest := maxMessage(size)
+		t.Run(fmt.Sprintf("reports of %d bytes", size), func(t *testing.T) {
+			d := newFakeDevice(size, size)
+			serve(t, d, echo)
+			c, err := Open(t.Context(), d)
+			require.NoError(t, err)
+			defer c.Close()
+			for _, n := range []int{0, 1, size - 8, size - 7, size - 6, 100, longest - 1, longest} {
+				require.NoError(t, c.Ping(t.Context(), pattern(n)), "%d bytes", n)
+			}
+			require.ErrorIs(t, c.Ping(t.Context(), pattern(longest+1)), ErrTooLong)
+		})
+	}
+	require.Equal(t, 7609, maxMessage(64))
+}
+
+func TestOpenRefusesImpossibleReportSizes(t *testing.T) {
+	for _, size := range []int{-1, 0, 7, 1 << 20} {
+		d := newFakeDevice(size, 64)
+		_, err := Open(t.Context(), d)
+		require.ErrorContains(t, err, "cannot carry a message")
+		<-d.closed
+	}
+}
+
+func TestPingComparesTheEcho(t *testing.T) {
+	c, _ := openChannel(t, func(k *fakeKey, r request) { k.send(r.cid, r.cmd, []byte("other")) })
+	require.ErrorIs(t, c.Ping(t.Context(), []byte("ping!")), ErrProtocol)
+}
+
+// A frame of another channel, of any kind, before, inside and behind an answer.
+func TestForeignChannelsAreIgnored(t *testing.T) {
+	const foreign = 0x0badc1d5
+	noise := reports(64, foreign, CommandCBOR, pattern(200))
+	noise = append(noise, reports(64, foreign, CommandError, []byte{byte(ErrInvalidSeq)})...)
+	noise = append(noise, reports(64, foreign, CommandKeepalive, []byte{KeepaliveUPNeeded})...)
+	noise = append(noise, reports(64, BroadcastCID, CommandInit, initAnswer(pattern(8), foreign))...)
+	c, _ := openChannel(t, func(k *fakeKey, r request) {
+		for _, report := range reports(64, r.cid, r.cmd, r.data) {
+			for _, n := range noise {
+				k.toHost <- n
+			}
+			k.toHost <- report
+		}
+		k.toHost <- noise[0]
+	})
+	for range 3 {
+		answer, err := c.CBOR(t.Context(), pattern(300), func(byte) { t.Error("foreign keepalive") })
+		require.NoError(t, err)
+		require.Equal(t, pattern(300), answer)
+	}
+}
+
+func TestKeepalivesReachTheCaller(t *testing.T) {
+	c, _ := openChannel(t, func(k *fakeKey, r request) {
+		for _, status := range []byte{1, 2, 2, 9, 1} {
+			k.send(r.cid, CommandKeepalive, []byte{status})
+		}
+		answer := reports(64, r.cid, r.cmd, pattern(100))
+		k.toHost <- answer[0]
+		k.send(r.cid, CommandKeepalive, []byte{7}) // inside the answer
+		k.toHost <- answer[1]
+	})
+	var got []byte
+	answer, err := c.CBOR(t.Context(), []byte{4}, func(s byte) { got = append(got, s) })
+	require.NoError(t, err)
+	require.Equal(t, pattern(100), answer)
+	require.Equal(t, []byte{1, 2, 2, 9, 1, 7}, got)
+}
+
+func TestBusyDeviceIsAskedAgainWithBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Time
+		c, _ := openChannel(t, func(k *fakeKey, r request) {
+			at = append(at, time.Now())
+			if len(at) < 7 {
+				k.send(r.cid, CommandError, []byte{byte(ErrChannelBusy)})
+				return
+			}
+			echo(k, r)
+		})
+		require.NoError(t, c.Ping(t.Context(), []byte("x")))
+		var waits []int
+		for i := range at[1:] {
+			waits = append(waits, int(at[i+1].Sub(at[i])/time.Millisecond))
+		}
+		require.Equal(t, []int{20, 40, 80, 160, 320, 320}, waits)
+		c.Close()
+	})
+}
+
+func TestBusyDeviceEndsWithTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := openChannel(t, func(k *fakeKey, r request) {
+			k.send(r.cid, CommandError, []byte{byte(ErrChannelBusy)})
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		require.ErrorIs(t, c.Ping(ctx, nil), context.DeadlineExceeded)
+		c.Close()
+	})
+}
+
+func TestOpenWaitsForABusyDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFakeDevice(64, 64)
+		k := &fakeKey{fakeDevice: d, t: t, nextCID: 1}
+		go func() {
+			for range 3 {
+				r, _ := k.receive()
+				k.send(r.cid, CommandError, []byte{byte(ErrChannelBusy)})
+			}
+			r, _ := k.receive()
+			k.answerInit(r)
+		}()
+		c, err := Open(t.Context(), d)
+		require.NoError(t, err)
+		c.Close()
+	})
+}
+
+func TestOpenRefusesBadAnswers(t *testing.T) {
+	for name, tc := range map[string]struct {
+		answer func(nonce []byte) []byte
+		want   error
+	}{
+		"short":              {func(n []byte) []byte { return initAnswer(n, 1)[:16] }, ErrProtocol},
+		"channel 0":          {func(n []byte) []byte { return initAnswer(n, 0) }, ErrProtocol},
+		"broadcast channel":  {func(n []byte) []byte { return initAnswer(n, BroadcastCID) }, ErrProtocol},
+		"stale nonce":        {func(n []byte) []byte { return initAnswer(pattern(8), 1) }, ErrTimeout},
+		"shorter than nonce": {func(n []byte) []byte { return n[:7] }, ErrTimeout},
+		"empty":              {func(n []byte) []byte { return nil }, ErrTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newFakeDevice(64, 64)
+				k := &fakeKey{fakeDevice: d, t: t}
+				go func() {
+					r, _ := k.receive()
+					k.send(r.cid, CommandInit, tc.answer(r.data))
+				}()
+				_, err := Open(t.Context(), d)
+				require.ErrorIs(t, err, tc.want)
+				<-d.closed // nothing is left open
+			})
+		})
+	}
+}
+
+func TestOpenAcceptsALongerAnswer(t *testing.T) {
+	d := newFakeDevice(64, 64)
+	k := &fakeKey{fakeDevice: d, t: t}
+	go func() {
+		r, _ := k.receive()
+		k.send(r.cid, CommandInit, append(initAnswer(r.data, 5), 1, 2, 3))
+	}()
+	c, err := Open(t.Context(), d)
+	require.NoError(t, err)
+	require.NoError(t, c.Close())
+}
+
+// A device that breaks the protocol gets an error at once, and the channel still works for the next request.
+func TestProtocolViolations(t *testing.T) {
+	raw := func(cid uint32, tail ...byte) []byte {
+		r := make([]byte, 64)
+		putInit(r, cid, 0, nil)
+		copy(r[4:], tail)
+		return r
+	}
+	for name, tc := range map[string]struct {
+		misbehave func(k *fakeKey, cid uint32)
+		want      error
+	}{
+		"continuation first":      {func(k *fakeKey, cid uint32) { k.toHost <- raw(cid, 0x00) }, ErrProtocol},
+		"wrong sequence number":   {func(k *fakeKey, cid uint32) { k.toHost <- raw(cid, 0x90, 0, 200); k.toHost <- raw(cid, 1) }, ErrProtocol},
+		"message inside message":  {func(k *fakeKey, cid uint32) { k.toHost <- raw(cid, 0x90, 0, 200); k.toHost <- raw(cid, 0x90, 0, 9) }, ErrProtocol},
+		"7610 bytes":              {func(k *fakeKey, cid uint32) { k.toHost <- raw(cid, 0x90, 0x1d, 0xba) }, ErrProtocol},
+		"65535 bytes":             {func(k *fakeKey, cid uint32) { k.toHost <- raw(cid, 0x90, 0xff, 0xff) }, ErrProtocol},
+		"another command":         {func(k *fakeKey, cid uint32) { k.send(cid, CommandPing, nil) }, ErrProtocol},
+		"error without a code":    {func(k *fakeKey, cid uint32) { k.send(cid, CommandError, nil) }, ErrProtocol},
+		"keepalive without state": {func(k *fakeKey, cid uint32) { k.send(cid, CommandKeepalive, nil) }, ErrProtocol},
+		"error":                   {func(k *fakeKey, cid uint32) { k.send(cid, CommandError, []byte{0x05}) }, ErrMessageTimeout},
+		"unknown error":           {func(k *fakeKey, cid uint32) { k.send(cid, CommandError, []byte{0x77}) }, Error(0x77)},
+		"short report":            {func(k *fakeKey, cid uint32) { k.toHost <- raw(cid, 0x90, 0, 1)[:63] }, ErrProtocol},
+		"empty report":            {func(k *fakeKey, cid uint32) { k.toHost <- nil }, ErrProtocol},
+		"long report":             {func(k *fakeKey, cid uint32) { k.toHost <- append(raw(cid, 0x90, 0, 1), 0) }, ErrProtocol},
+		"silence":                 {func(k *fakeKey, cid uint32) {}, ErrTimeout},
+		"half an answer":          {func(k *fakeKey, cid uint32) { k.toHost <- raw(cid, 0x90, 0, 200) }, ErrTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				first := true
+				c, k := openChannel(t, func(k *fakeKey, r request) {
+					if first {
+						first = false
+						tc.misbehave(k, r.cid)
+						return
+					}
+					echo(k, r)
+				})
+				start := time.Now()
+				_, err := c.CBOR(t.Context(), []byte{4}, nil)
+				require.ErrorIs(t, err, tc.want)
+				if tc.want != ErrTimeout {
+					require.Zero(t, time.Since(start))
+				}
+				answer, err := c.CBOR(t.Context(), pattern(99), nil)
+				require.NoError(t, err)
+				require.Equal(t, pattern(99), answer)
+				require.LessOrEqual(t, k.inits, 2, "one resynchronization at most")
+				c.Close()
+			})
+		})
+	}
+}
+
+func TestEndlessKeepalivesEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := openChannel(t, func(k *fakeKey, r request) {
+			if r.cmd != CommandCBOR {
+				return
+			}
+			for {
+				select {
+				case <-time.After(100 * time.Millisecond):
+					k.send(r.cid, CommandKeepalive, []byte{KeepaliveProcessing})
+				case <-k.closed:
+					return
+				}
+			}
+		})
+		start := time.Now()
+		_, err := c.CBOR(t.Context(), []byte{1}, nil)
+		require.ErrorIs(t, err, ErrTimeout)
+		require.LessOrEqual(t, time.Since(start), totalTimeout+resyncTimeout)
+		c.Close()
+	})
+}
+
+func TestCancelStopsTheRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pending uint32
+		c, k := openChannel(t, func(k *fakeKey, r request) {
+			switch {
+			case r.cmd == CommandCancel:
+				k.send(pending, CommandCBOR, []byte{0x2d})
+			case r.data[0] == 1:
+				pending = r.cid
+				k.send(r.cid, CommandKeepalive, []byte{KeepaliveUPNeeded})
+			default:
+				echo(k, r)
+			}
+		})
+		cause := errors.New("user went home")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		_, err := c.CBOR(ctx, []byte{1}, func(byte) { cancel(cause) })
+		require.ErrorIs(t, err, cause)
+		answer, err := c.CBOR(t.Context(), []byte{4}, nil)
+		require.NoError(t, err)
+		require.Equal(t, []byte{4}, answer, "the answer to the cancelled request was drained")
+		require.Equal(t, 1, k.inits, "no resynchronization was needed")
+		c.Close()
+	})
+}
+
+// The device ignores CANCEL and answers the abandoned request when nobody waits any more.
+func TestLateAnswerIsNotTakenForTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := openChannel(t, func(k *fakeKey, r request) {
+			switch {
+			case r.cmd == CommandCancel:
+			case r.data[0] == 1: // the whole answer arrives just before that of the next request
+			default:
+				k.send(r.cid, r.cmd, r.data)
+			}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		_, err := c.CBOR(ctx, []byte{1}, nil)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.LessOrEqual(t, time.Since(start), time.Second+cancelTimeout+resyncTimeout)
+		answer, err := c.CBOR(t.Context(), []byte{4}, nil)
+		require.NoError(t, err)
+		require.Equal(t, []byte{4}, answer)
+		c.Close()
+	})
+}
+
+// As above, but the device does not even know that INIT aborts: it answers INIT only after the old request.
+func TestLateAnswerBeforeTheInitAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFakeDevice(64, 64)
+		k := &fakeKey{fakeDevice: d, t: t, nextCID: 7}
+		go func() {
+			r, _ := k.receive()
+			k.answerInit(r)
+			old, _ := k.receive()
+			k.receive() // CANCEL
+			r, _ = k.receive()
+			k.send(old.cid, CommandCBOR, pattern(150))
+			k.answerInit(r)
+			r, ok := k.receive()
+			if ok {
+				k.send(r.cid, r.cmd, r.data)
+			}
+		}()
+		c, err := Open(t.Context(), d)
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = c.CBOR(ctx, []byte{1}, nil)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		answer, err := c.CBOR(t.Context(), []byte{4}, nil)
+		require.NoError(t, err)
+		require.Equal(t, []byte{4}, answer)
+		c.Close()
+	})
+}
+
+func TestOnlyCBORIsCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var cancels int
+		c, _ := openChannel(t, func(k *fakeKey, r request) {
+			if r.cmd == CommandCancel {
+				cancels++
+			}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := c.Msg(ctx, []byte{0, 3, 0, 0})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Zero(t, cancels)
+		c.Close()
+	})
+}
+
+func TestForgottenChannelIsAllocatedAgain(t *testing.T) {
+	c, k := openChannel(t, func(k *fakeKey, r request) {
+		if r.cid == 0x01020304 {
+			k.send(r.cid, CommandError, []byte{byte(ErrInvalidChannel)})
+			return
+		}
+		echo(k, r)
+	})
+	require.NoError(t, c.Ping(t.Context(), []byte("again")))
+	require.Equal(t, 2, k.inits)
+}
+
+func TestForgottenChannelIsAllocatedOnlyOnce(t *testing.T) {
+	c, k := openChannel(t, func(k *fakeKey, r request) {
+		k.send(r.cid, CommandError, []byte{byte(ErrInvalidChannel)})
+	})
+	require.ErrorIs(t, c.Ping(t.Context(), nil), ErrInvalidChannel)
+	require.Equal(t, 2, k.inits)
+}
+
+// What arrives while no transaction runs belongs to none.
+func TestReportsBetweenTransactionsAreDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, k := openChannel(t, echo)
+		for range 100 {
+			k.send(c.cid, CommandCBOR, []byte("unasked"))
+		}
+		synctest.Wait()
+		answer, err := c.CBOR(t.Context(), []byte("asked"), nil)
+		require.NoError(t, err)
+		require.Equal(t, "asked", string(answer))
+		c.Close()
+	})
+}
+
+func TestConcurrentCallersTakeTurns(t *testing.T) {
+	c, _ := openChannel(t, echo)
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			data := pattern(40 * i)
+			answer, err := c.CBOR(t.Context(), data, nil)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(data, answer))
+		})
+	}
+	wg.Wait()
+}
+
+func TestWaitingForTheTurnEndsWithTheContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := openChannel(t, func(k *fakeKey, r request) {})
+		var wg sync.WaitGroup
+		wg.Go(func() { c.CBOR(t.Context(), []byte{1}, nil) })
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		require.ErrorIs(t, c.Ping(ctx, nil), context.DeadlineExceeded)
+		require.Equal(t, time.Second, time.Since(start))
+		c.Close()
+		wg.Wait()
+	})
+}
+
+func TestCloseEndsATransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := openChannel(t, func(k *fakeKey, r request) {})
+		done := make(chan error, 1)
+		go func() {
+			_, err := c.CBOR(t.Context(), []byte{1}, nil)
+			done <- err
+		}()
+		synctest.Wait()
+		require.NoError(t, c.Close())
+		require.NoError(t, c.Close(), "closing again")
+		require.ErrorIs(t, <-done, fs.ErrClosed)
+		require.ErrorIs(t, c.Ping(t.Context(), nil), fs.ErrClosed)
+	})
+}
+
+func TestDoneContextSendsNothing(t *testing.T) {
+	c, k := openChannel(t, func(k *fakeKey, r request) { t.Errorf("%v was sent", r.cmd) })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, c.Ping(ctx, nil), context.Canceled)
+	require.Empty(t, k.fromHost)
+}
+
+// removedDevice fails like one that was unplugged.
+type removedDevice struct {
+	*fakeDevice
+	err error
+}
+
+func (d removedDevice) Read(p []byte) (int, error) {
+	n, err := d.fakeDevice.Read(p)
+	if err != nil {
+		err = d.err
+	}
+	return n, err
+}
+
+func TestRemovalIsPassedOn(t *testing.T) {
+	d := newFakeDevice(64, 64)
+	serve(t, d, func(k *fakeKey, r request) { k.Close() })
+	removed := errors.New("pulled")
+	c, err := Open(t.Context(), removedDevice{d, removed})
+	require.NoError(t, err)
+	defer c.Close()
+	require.ErrorIs(t, c.Ping(t.Context(), nil), removed)
+	require.Error(t, c.Ping(t.Context(), nil))
+}
+
+// stuckDevice takes reports until stuck is closed and then no more until it is closed itself.
+type stuckDevice struct {
+	*fakeDevice
+	stuck chan struct{}
+}
+
+func (d stuckDevice) Write(p []byte) (int, error) {
+	select {
+	case <-d.stuck:
+		<-d.closed
+		return 0, io.ErrClosedPipe
+	default:
+		return d.fakeDevice.Write(p)
+	}
+}
+
+func TestDeviceThatTakesNoReport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFakeDevice(64, 64)
+		serve(t, d, echo)
+		stuck := make(chan struct{})
+		c, err := Open(t.Context(), stuckDevice{d, stuck})
+		require.NoError(t, err)
+		close(stuck)
+		start := time.Now()
+		require.ErrorIs(t, c.Ping(t.Context(), nil), ErrTimeout)
+		require.Equal(t, writeTimeout, time.Since(start))
+		c.Close()
+	})
+}
+
+func TestWinkLockAndMsg(t *testing.T) {
+	var got []request
+	c, _ := openChannel(t, func(k *fakeKey, r request) {
+		got = append(got, r)
+		echo(k, r)
+	})
+	require.NoError(t, c.Wink(t.Context()))
+	require.NoError(t, c.Lock(t.Context(), 2500*time.Millisecond))
+	require.NoError(t, c.Lock(t.Context(), 0))
+	require.Error(t, c.Lock(t.Context(), 11*time.Second))
+	require.Error(t, c.Lock(t.Context(), -time.Second))
+	_, err := c.Msg(t.Context(), []byte{0, 3, 0, 0})
+	require.NoError(t, err)
+	cid := c.cid
+	require.Equal(t, []request{
+		{cid, CommandWink, []byte{}},
+		{cid, CommandLock, []byte{3}},
+		{cid, CommandLock, []byte{0}},
+		{cid, CommandMsg, []byte{0, 3, 0, 0}},
+	}, got)
+}
+
+func TestErrorsDescribeThemselves(t *testing.T) {
+	require.EqualError(t, ErrChannelBusy, "device is busy with another channel")
+	require.EqualError(t, Error(0x42), "device reported error 0x42")
+	require.Equal(t, "command 0x55", Command(0x55).String())
+}

@@ -1,0 +1,195 @@
+package ctaphid
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// transact runs one transaction: it waits for its turn, sends the request and returns the answer.
+func (c *Channel) transact(ctx context.Context, cmd Command, payload []byte, keepalive func(byte)) ([]byte, error) {
+	answer, err := c.transactInTurn(ctx, cmd, payload, keepalive)
+	if err != nil {
+		return nil, fmt.Errorf("ctaphid: %v: %w", cmd, err)
+	}
+	return answer, nil
+}
+
+func (c *Channel) transactInTurn(ctx context.Context, cmd Command, payload []byte, keepalive func(byte)) ([]byte, error) {
+	if len(payload) > maxMessage(c.outSize) {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLong, len(payload), maxMessage(c.outSize))
+	}
+	if err := c.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer c.end()
+	if c.lost {
+		if err := c.allocate(ctx); err != nil {
+			return nil, err
+		}
+	}
+	answer, err := c.untilIdle(ctx, func() ([]byte, error) { return c.exchange(ctx, cmd, payload, keepalive) })
+	if errors.Is(err, ErrInvalidChannel) { // the device forgot us: it was reset, or ran out of channels
+		if err := c.allocate(ctx); err != nil {
+			return nil, err
+		}
+		answer, err = c.untilIdle(ctx, func() ([]byte, error) { return c.exchange(ctx, cmd, payload, keepalive) })
+	}
+	return answer, err
+}
+
+// untilIdle repeats try for as long as the device is busy with another channel.
+func (c *Channel) untilIdle(ctx context.Context, try func() ([]byte, error)) ([]byte, error) {
+	for backOff := minBackOff; ; backOff = min(2*backOff, maxBackOff) {
+		answer, err := try()
+		if !errors.Is(err, ErrChannelBusy) {
+			return answer, err
+		}
+		c.timer.Reset(backOff)
+		select {
+		case <-c.timer.C:
+		case <-c.gone:
+			return nil, c.goneErr
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// exchange sends one request and receives the answer. When it fails in a way that leaves an answer outstanding, the
+// channel is brought back in step before it returns.
+func (c *Channel) exchange(ctx context.Context, cmd Command, payload []byte, keepalive func(byte)) ([]byte, error) {
+	if err := c.send(ctx, c.cid, cmd, payload); err != nil {
+		c.abandon()
+		return nil, err
+	}
+	in := reception{cid: c.cid, keepalive: keepalive}
+	err := c.receive(ctx, &in, replyTimeout, totalTimeout)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		c.cancel(cmd, &in)
+		return nil, context.Cause(ctx)
+	case err != nil:
+		c.abandon()
+		return nil, err
+	case in.cmd == CommandError:
+		return nil, in.deviceError()
+	case in.cmd != cmd:
+		c.abandon()
+		return nil, fmt.Errorf("%w: answered with %v", ErrProtocol, in.cmd)
+	}
+	return in.data, nil
+}
+
+// send writes a message, one report after the other.
+func (c *Channel) send(ctx context.Context, cid uint32, cmd Command, payload []byte) error {
+	rest := payload[putInit(c.packet, cid, cmd, payload):]
+	if err := c.write(); err != nil {
+		return err
+	}
+	for seq := byte(0); len(rest) > 0; seq++ {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		rest = rest[putCont(c.packet, cid, seq, rest):]
+		if err := c.write(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Channel) write() error {
+	c.stall.Reset(writeTimeout)
+	_, err := c.dev.Write(c.packet)
+	if !c.stall.Stop() && err != nil {
+		return fmt.Errorf("%w: it takes no report", ErrTimeout)
+	}
+	return err
+}
+
+// reception is an answer while it arrives.
+type reception struct {
+	message
+	cid       uint32
+	keepalive func(byte)
+}
+
+// deviceError is the error of a complete ERROR message.
+func (in *reception) deviceError() error {
+	if len(in.data) == 0 {
+		return fmt.Errorf("%w: error without a code", ErrProtocol)
+	}
+	return Error(in.data[0])
+}
+
+// receive collects the packets of one message, whatever other channels do. It gives the device silence for the first
+// packet and after each keepalive, and total in all.
+func (c *Channel) receive(ctx context.Context, in *reception, silence, total time.Duration) error {
+	end := time.Now().Add(total)
+	c.timer.Reset(min(silence, total))
+	defer c.timer.Stop()
+	for {
+		report, err := c.next(ctx)
+		if err != nil {
+			return err
+		}
+		if packetCID(report) != in.cid {
+			continue
+		}
+		wait := packetTimeout
+		if status, ok := isKeepalive(report); ok {
+			if in.keepalive != nil {
+				in.keepalive(status)
+			}
+			if in.open {
+				continue
+			}
+			wait = silence
+		} else if complete, err := in.add(report); complete || err != nil {
+			return err
+		}
+		c.timer.Reset(min(wait, time.Until(end)))
+	}
+}
+
+// next returns the next report, valid until the next call.
+func (c *Channel) next(ctx context.Context) ([]byte, error) {
+	select {
+	case report := <-c.reports:
+		if len(report) != c.inSize {
+			return nil, fmt.Errorf("%w: report of %d bytes instead of %d", ErrProtocol, len(report), c.inSize)
+		}
+		return report, nil
+	case <-c.timer.C:
+		return nil, ErrTimeout
+	case <-c.gone:
+		return nil, c.goneErr
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// cancel stops the request whose answer is being received. Only CBOR requests can be cancelled (section 11.2.9.1.5).
+func (c *Channel) cancel(cmd Command, in *reception) {
+	ctx := context.Background() // the caller's is done
+	in.keepalive = nil          // nobody is prompted any more
+	if cmd != CommandCBOR || c.send(ctx, c.cid, CommandCancel, nil) != nil ||
+		c.receive(ctx, in, cancelTimeout, cancelTimeout) != nil {
+		c.abandon()
+	}
+}
+
+// abandon makes the device forget the request whose answer will not be received: INIT on a channel aborts what runs on
+// it (section 11.2.9.1.3). If the device does not confirm, the next transaction asks for a new channel.
+func (c *Channel) abandon() {
+	select {
+	case <-c.gone:
+		return
+	default:
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), resyncTimeout)
+	defer cancel()
+	c.lost = c.handshake(ctx, c.cid) != nil
+}
