@@ -1,0 +1,38 @@
+// Package hid finds and opens the FIDO interfaces of security keys. It is pure Go and needs neither cgo nor udev.
+//
+// Call [List] to see which keys there are and [Open] with the Path of one of them. A [Device] moves whole reports:
+// one per Read, one per Write. What the reports mean is the business of package ctaphid.
+//
+// A path of the form unix:/path/to.sock opens a SOCK_SEQPACKET Unix-domain socket instead of a device node, with
+// one 64-byte report per packet both ways, so that a forwarded or an emulated key is a device like any other.
+package hid
+
+import (
+	"errors"
+	"strings"
+)
+
+// ErrRemoved is wrapped by the errors of [Device.Read] and [Device.Write] once the key has been unplugged or the
+// peer of a Unix-domain socket has gone. The Device is of no further use; Close it.
+var ErrRemoved = errors.New("key removed")
+
+// List returns the HID interfaces with a FIDO collection (CTAP 2.2, section 11.2.8.2), in the order in which the
+// system numbered them. Having no key is an empty list and no error. One interface that is broken, vanishing or not
+// accessible hides none of the others; where a FIDO interface can't be opened, its Err says why.
+//
+// List opens no device, so it neither disturbs a key nor needs permission to use it. It knows nothing about
+// Unix-domain sockets. The error wraps [errors.ErrUnsupported] on systems that this package has no backend for.
+func List() ([]Info, error) { return list() }
+
+// Open opens the interface at path, which is the Path of an [Info] or "unix:" followed by the path of a socket. It
+// refuses what isn't a FIDO interface. Open doesn't lock the key: other programs can open it at the same time.
+//
+// The error wraps [io/fs.ErrNotExist] if there is no such node or socket, [io/fs.ErrPermission] if the caller may
+// not use it (the text then says what to do), and [errors.ErrUnsupported] on systems that this package has no
+// backend for.
+func Open(path string) (*Device, error) {
+	if socket, ok := strings.CutPrefix(path, unixPrefix); ok {
+		return openUnix(socket)
+	}
+	return open(path)
+}

@@ -1,0 +1,115 @@
+package hid
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// hidrawRemoved is what a hidraw node says when the key is gone: EIO to a read, ENODEV to a write, ESHUTDOWN to a
+// write that was under way.
+var hidrawRemoved = []error{unix.EIO, unix.ENODEV, unix.ESHUTDOWN}
+
+var errNotHidraw = errors.New("not a hidraw node")
+
+func open(path string) (*Device, error) {
+	f, err := openNode(path)
+	if err != nil {
+		return nil, explainOpen(err)
+	}
+	b, err := describe(f, path)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("hid: open %s: %w", path, err)
+	}
+	return newDevice(b), nil
+}
+
+// openNode opens a node so that reads wait in the runtime's poller: Close interrupts them, and an idle key costs
+// neither a thread nor a wake-up.
+func openNode(path string) (*os.File, error) {
+	fi, err := os.Stat(path)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: cause(err)}
+	}
+	// Even opening the wrong thing can have an effect: a pipe has a writer all of a sudden.
+	if fi.Mode()&fs.ModeCharDevice == 0 {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: errNotHidraw}
+	}
+	return os.OpenFile(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+}
+
+// describe asks the open node itself for its report descriptor and names. sysfs may be hidden (in a container) and
+// its names may by now mean another device; so all that it adds here is the names that the ioctls don't have.
+func describe(f *os.File, path string) (backend, error) {
+	b := backend{conn: f, removed: hidrawRemoved, alwaysNumbered: true}
+	rc, err := f.SyscallConn()
+	if err != nil {
+		return backend{}, err
+	}
+	controlErr := rc.Control(func(fd uintptr) {
+		if b.reports, err = readReports(int(fd)); err == nil {
+			b.info = readInfo(int(fd), path)
+		}
+	})
+	return b, errors.Join(controlErr, err)
+}
+
+func readReports(fd int) (reports, error) {
+	size, err := unix.IoctlGetUint32(fd, unix.HIDIOCGRDESCSIZE)
+	if errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) {
+		return reports{}, errNotHidraw
+	}
+	if err != nil {
+		return reports{}, fmt.Errorf("report descriptor: %w", err)
+	}
+	if size > maxDescriptor {
+		return reports{}, fmt.Errorf("report descriptor of %d bytes is too long", size)
+	}
+	desc := unix.HIDRawReportDescriptor{Size: size}
+	if err := unix.IoctlHIDGetDesc(fd, &desc); err != nil {
+		return reports{}, fmt.Errorf("report descriptor: %w", err)
+	}
+	r, _, err := parseDescriptor(desc.Value[:size])
+	return r, err
+}
+
+// readInfo collects what is known about the node. Names are a courtesy, so none of them makes opening fail.
+func readInfo(fd int, path string) Info {
+	info := Info{Path: path}
+	if raw, err := unix.IoctlHIDGetRawInfo(fd); err == nil {
+		info.Bus, info.VendorID, info.ProductID = linuxBus(raw.Bustype), uint16(raw.Vendor), uint16(raw.Product)
+	}
+	name, _ := unix.IoctlHIDGetRawName(fd)
+	uniq, _ := unix.IoctlHIDGetRawUniq(fd) // since Linux 5.6
+	info.setNames(name, uniq)
+	if dir, ok := sysfsDevice(fd); ok {
+		info.setUSBNames(dir)
+	}
+	return info
+}
+
+// sysfsDevice finds the HID device of an open node by its device number: the path may be a link or have any name.
+func sysfsDevice(fd int) (dir string, ok bool) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return "", false
+	}
+	rdev := uint64(st.Rdev) // 32 bits wide on some CPUs
+	return fmt.Sprintf("/sys/dev/char/%d:%d/device", unix.Major(rdev), unix.Minor(rdev)), true
+}
+
+// explainOpen adds what to do about an error that opening a node gave or would give.
+func explainOpen(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("hid: %w: install the udev rules for security keys (package libu2f-udev or libfido2-udev) "+
+			"and plug the key in again, or run as root; in a container, pass the device in", err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("hid: %w: plug the key in; in a container, pass the device in", err)
+	}
+	return fmt.Errorf("hid: %w", err)
+}

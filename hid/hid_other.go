@@ -1,0 +1,14 @@
+//go:build !linux
+
+package hid
+
+import (
+	"errors"
+	"fmt"
+)
+
+func list() ([]Info, error) { return nil, fmt.Errorf("hid: list: %w", errors.ErrUnsupported) }
+
+func open(path string) (*Device, error) {
+	return nil, fmt.Errorf("hid: open %s: %w", path, errors.ErrUnsupported)
+}

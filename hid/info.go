@@ -1,0 +1,93 @@
+package hid
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+)
+
+// Info describes one HID interface with a FIDO collection. The names come from the device and can't be trusted;
+// they are valid UTF-8 of at most 128 characters without control or other invisible characters, and empty where the
+// system gives none.
+type Info struct {
+	Path         string // what Open takes: "/dev/hidraw3", "unix:/run/key.sock"
+	Bus          Bus
+	VendorID     uint16 // 0 if unknown
+	ProductID    uint16 // 0 if unknown
+	Manufacturer string // "Yubico"
+	Product      string // "YubiKey FIDO+CCID"; holds both names where the system doesn't keep them apart
+	Serial       string // what the USB or Bluetooth stack calls the serial number; most keys give none
+
+	// Err says why the interface can't be opened, as far as [List] can tell without opening it: it wraps
+	// [io/fs.ErrPermission] or [io/fs.ErrNotExist], names the node and says what to do. Nil is no promise.
+	Err error
+}
+
+// String describes the interface to people: "Yubico YubiKey FIDO+CCID (/dev/hidraw3)".
+func (i Info) String() string {
+	name := i.name()
+	switch {
+	case name == "":
+		return i.Path
+	case i.Path == "":
+		return name
+	}
+	return name + " (" + i.Path + ")"
+}
+
+func (i Info) name() string {
+	switch {
+	case i.Manufacturer != "" && !strings.HasPrefix(i.Product, i.Manufacturer):
+		return strings.TrimSpace(i.Manufacturer + " " + i.Product)
+	case i.Product != "":
+		return i.Product
+	case i.VendorID != 0 || i.ProductID != 0:
+		return fmt.Sprintf("%04x:%04x", i.VendorID, i.ProductID)
+	}
+	return ""
+}
+
+// Bus is what a key hangs on. It is what the system says; an emulated key can claim to be on any bus.
+type Bus uint8
+
+// The zero Bus is one that this package has no name for.
+const (
+	BusUnknown   Bus = iota
+	BusUSB           // a USB port
+	BusBluetooth     // Bluetooth HID, not FIDO's own Bluetooth transport
+	BusVirtual       // a device that the kernel knows to be emulated
+	BusUnix          // a Unix-domain socket
+)
+
+// String returns the name of the bus in lower case.
+func (b Bus) String() string {
+	switch b {
+	case BusUSB:
+		return "usb"
+	case BusBluetooth:
+		return "bluetooth"
+	case BusVirtual:
+		return "virtual"
+	case BusUnix:
+		return "unix"
+	}
+	return "unknown"
+}
+
+// maxName bounds a name in characters. A USB string descriptor holds 126 UTF-16 units, a Linux HID name 127 bytes.
+const maxName = 128
+
+// cleanName makes a device's name for itself safe to print: a terminal must not obey it, and a line must stay a
+// line.
+func cleanName(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	if r := []rune(s); len(r) > maxName {
+		s = string(r[:maxName])
+	}
+	return strings.TrimSpace(s)
+}

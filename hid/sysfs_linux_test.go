@@ -1,0 +1,305 @@
+package hid
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// fakeSysfs is a /sys and a /dev with the same links between the same folders as the kernel's.
+type fakeSysfs struct {
+	sysfs
+	root string
+}
+
+func newFakeSysfs(t testing.TB) *fakeSysfs {
+	t.Helper()
+	root := t.TempDir()
+	s := &fakeSysfs{root: root, sysfs: sysfs{
+		class:  filepath.Join(root, "sys/class/hidraw"),
+		dev:    filepath.Join(root, "dev"),
+		access: func(string) error { return nil },
+	}}
+	s.mkdir(t, s.class)
+	return s
+}
+
+// fakeHID is what the kernel tells about a HID device. Without a descriptor or an uevent there is no such file.
+type fakeHID struct {
+	descriptor []byte
+	uevent     string
+	usb        map[string]string // files of the USB device above it; nil for a device that isn't on USB
+}
+
+// add makes the device behind hidraw<n> and returns its folder.
+func (s *fakeSysfs) add(t testing.TB, n int, d fakeHID) string {
+	t.Helper()
+	parent := filepath.Join(s.root, "sys/devices/virtual/misc/uhid")
+	if d.usb != nil {
+		usb := filepath.Join(s.root, fmt.Sprintf("sys/devices/pci0000:00/usb1/1-%d", n))
+		parent = filepath.Join(usb, fmt.Sprintf("1-%d:1.0", n))
+		s.mkdir(t, parent)
+		s.write(t, parent, "bInterfaceNumber", "00\n")
+		for name, content := range d.usb {
+			s.write(t, usb, name, content)
+		}
+	}
+	device := filepath.Join(parent, fmt.Sprintf("0003:1050:0407.%04X", n))
+	node := fmt.Sprintf("hidraw%d", n)
+	s.mkdir(t, filepath.Join(device, "hidraw", node))
+	s.link(t, "../../../"+filepath.Base(device), filepath.Join(device, "hidraw", node, "device"))
+	s.link(t, filepath.Join(device, "hidraw", node), filepath.Join(s.class, node))
+	if d.descriptor != nil {
+		s.write(t, device, "report_descriptor", string(d.descriptor))
+	}
+	if d.uevent != "" {
+		s.write(t, device, "uevent", d.uevent)
+	}
+	return device
+}
+
+func (s *fakeSysfs) mkdir(t testing.TB, dir string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(dir, 0o700))
+}
+
+func (s *fakeSysfs) write(t testing.TB, dir, name, content string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+}
+
+func (s *fakeSysfs) link(t testing.TB, target, path string) {
+	t.Helper()
+	require.NoError(t, os.Symlink(target, path))
+}
+
+// paths lists and returns the names of the nodes found.
+func (s *fakeSysfs) paths(t testing.TB) []string {
+	t.Helper()
+	infos, err := s.list()
+	require.NoError(t, err)
+	var names []string
+	for _, i := range infos {
+		require.NoError(t, i.Err)
+		names = append(names, filepath.Base(i.Path))
+	}
+	return names
+}
+
+const yubikeyUevent = `DRIVER=hid-generic
+HID_ID=0003:00001050:00000407
+HID_NAME=Yubico YubiKey OTP+FIDO+CCID
+HID_PHYS=usb-0000:00:14.0-4/input1
+HID_UNIQ=
+MODALIAS=hid:b0003g0001v00001050p00000407
+`
+
+func fakeKey(t testing.TB) fakeHID {
+	return fakeHID{descriptor: unhex(t, keyDescriptor), uevent: yubikeyUevent}
+}
+
+func TestListTellsAboutEachKey(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		uevent string
+		usb    map[string]string
+		want   Info
+	}{
+		{"USB names", yubikeyUevent,
+			map[string]string{"manufacturer": "Yubico\n", "product": "YubiKey OTP+FIDO+CCID\n", "serial": "0012345\n"},
+			Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407, Manufacturer: "Yubico", Product: "YubiKey OTP+FIDO+CCID",
+				Serial: "0012345"}},
+		{"USB without a manufacturer", yubikeyUevent, map[string]string{"product": "YubiKey\n"},
+			Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407, Product: "YubiKey"}},
+		{"USB names without a serial number", "HID_ID=0003:00001050:00000407\nHID_UNIQ=42\n",
+			map[string]string{"manufacturer": "Yubico\n"},
+			Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407, Manufacturer: "Yubico", Serial: "42"}},
+		{"USB files vanished", yubikeyUevent, map[string]string{},
+			Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407, Product: "Yubico YubiKey OTP+FIDO+CCID"}},
+		{"USB device without names, name made up by the kernel",
+			"HID_ID=0003:00001050:00000407\nHID_NAME=HID 1050:0407\n", map[string]string{},
+			Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407}},
+		{"emulated over uhid", "HID_ID=0003:00001209:0000F1D0\nHID_NAME=keyfob\nHID_UNIQ=7\n", nil,
+			Info{Bus: BusUSB, VendorID: 0x1209, ProductID: 0xf1d0, Product: "keyfob", Serial: "7"}},
+		{"Bluetooth", "HID_ID=0005:0000096E:00000858\nHID_NAME=FT-BLE\nHID_UNIQ=c0:ff:ee:00:00:01\n", nil,
+			Info{Bus: BusBluetooth, VendorID: 0x96e, ProductID: 0x858, Product: "FT-BLE", Serial: "c0:ff:ee:00:00:01"}},
+		{"virtual bus", "HID_ID=0006:00001209:0000F1D0\n", nil, Info{Bus: BusVirtual, VendorID: 0x1209, ProductID: 0xf1d0}},
+		{"I2C", "HID_ID=0018:00001209:0000F1D0\n", nil, Info{VendorID: 0x1209, ProductID: 0xf1d0}},
+		{"IDs of 32 bits", "HID_ID=0003:DEAD1050:BEEF0407\n", nil, Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407}},
+		{"no uevent", "", nil, Info{}},
+		{"ID with too few parts", "HID_ID=0003:00001050\n", nil, Info{}},
+		{"ID that is no number", "HID_ID=0003:00001050:zz\n", nil, Info{}},
+		{"ID that is too large", "HID_ID=0003:100001050:0407\n", nil, Info{}},
+		{"name with a line break that fakes an ID", "HID_ID=0003:00001050:00000407\nHID_NAME=x\nHID_ID=0005:1:1\n", nil,
+			Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407, Product: "x"}},
+		{"names that a terminal would obey", "HID_NAME=\x1b[2Jkey\u202e\xff\nHID_UNIQ=\x07\n",
+			map[string]string{"manufacturer": "\x1b]0;a\x07\n", "product": strings.Repeat("k", 5000), "serial": "\x00"},
+			Info{Manufacturer: "]0;a", Product: strings.Repeat("k", maxName)}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := newFakeSysfs(t)
+			s.add(t, 3, fakeHID{descriptor: unhex(t, keyDescriptor), uevent: tc.uevent, usb: tc.usb})
+			infos, err := s.list()
+			require.NoError(t, err)
+			tc.want.Path = filepath.Join(s.dev, "hidraw3") // which isn't there: List opens no node
+			require.Equal(t, []Info{tc.want}, infos)
+		})
+	}
+}
+
+// The radio's USB device is above a Bluetooth key in sysfs; its names must not become the key's.
+func TestListDoesNotTakeTheNamesOfTheRadio(t *testing.T) {
+	t.Parallel()
+	s := newFakeSysfs(t)
+	radio := filepath.Join(s.root, "sys/devices/usb1/1-1")
+	iface := filepath.Join(radio, "1-1:1.0")
+	device := filepath.Join(iface, "bluetooth/hci0/hci0:256/0005:096E:0858.0001")
+	s.mkdir(t, device)
+	s.mkdir(t, filepath.Join(s.class, "hidraw0"))
+	s.write(t, iface, "bInterfaceNumber", "00\n")
+	s.write(t, radio, "manufacturer", "Intel\n")
+	s.write(t, device, "report_descriptor", string(unhex(t, keyDescriptor)))
+	s.link(t, device, filepath.Join(s.class, "hidraw0/device"))
+	infos, err := s.list()
+	require.NoError(t, err)
+	require.Equal(t, []Info{{Path: filepath.Join(s.dev, "hidraw0")}}, infos)
+}
+
+func TestListOneBadNodeHidesNoOther(t *testing.T) {
+	t.Parallel()
+	s := newFakeSysfs(t)
+	s.add(t, 0, fakeHID{}) // no descriptor
+	s.add(t, 1, fakeKey(t))
+	s.add(t, 2, fakeHID{descriptor: unhex(t, bootKeyboard)})
+	s.add(t, 3, fakeHID{descriptor: unhex(t, keyDescriptor)[:5]})
+	s.add(t, 4, fakeHID{descriptor: []byte{}})
+	s.link(t, filepath.Join(s.root, "unplugged"), filepath.Join(s.class, "hidraw5"))
+	s.link(t, filepath.Join(s.class, "hidraw6"), filepath.Join(s.class, "hidraw6"))
+	s.mkdir(t, filepath.Join(s.class, "hidraw7"))
+	s.link(t, "device", filepath.Join(s.class, "hidraw7/device"))
+	s.write(t, s.class, "hidraw8", "a file")
+	s.mkdir(t, filepath.Join(s.class, "hidraw9/device/report_descriptor"))
+	s.add(t, 10, fakeHID{descriptor: append(unhex(t, keyDescriptor), make([]byte, maxDescriptor)...)})
+	s.add(t, 11, fakeKey(t))
+	require.Equal(t, []string{"hidraw1", "hidraw11"}, s.paths(t))
+}
+
+func TestListByNumber(t *testing.T) {
+	t.Parallel()
+	s := newFakeSysfs(t)
+	for _, n := range []int{10, 2, 0, 100, 33} {
+		s.add(t, n, fakeKey(t))
+	}
+	require.Equal(t, []string{"hidraw0", "hidraw2", "hidraw10", "hidraw33", "hidraw100"}, s.paths(t))
+}
+
+func TestListNoKey(t *testing.T) {
+	t.Parallel()
+	s := newFakeSysfs(t)
+	require.Empty(t, s.paths(t), "empty folder")
+	s.class += "-missing"
+	require.Empty(t, s.paths(t), "no folder")
+}
+
+func TestListUnreadableClass(t *testing.T) {
+	t.Parallel()
+	s := newFakeSysfs(t)
+	s.write(t, s.root, "file", "")
+	s.class = filepath.Join(s.root, "file")
+	_, err := s.list()
+	require.ErrorIs(t, err, syscall.ENOTDIR)
+	require.ErrorContains(t, err, "hid: list: ")
+}
+
+func TestListNoPermission(t *testing.T) {
+	t.Parallel()
+	s := newFakeSysfs(t)
+	s.add(t, 3, fakeKey(t))
+	s.access = func(path string) error { return &fs.PathError{Op: "open", Path: path, Err: syscall.EACCES} }
+	infos, err := s.list()
+	require.NoError(t, err)
+	require.Len(t, infos, 1)
+	require.ErrorIs(t, infos[0].Err, fs.ErrPermission)
+	require.ErrorContains(t, infos[0].Err, "hid: open "+infos[0].Path+": permission denied: install the udev rules")
+	require.Equal(t, "Yubico YubiKey OTP+FIDO+CCID", infos[0].Product)
+}
+
+func TestListAccess(t *testing.T) {
+	t.Parallel()
+	s := newFakeSysfs(t)
+	s.access = access
+	s.mkdir(t, s.dev)
+	for n := range 3 {
+		s.add(t, n, fakeKey(t))
+	}
+	s.write(t, s.dev, "hidraw0", "")
+	s.write(t, s.dev, "hidraw1", "")
+	require.NoError(t, os.Chmod(filepath.Join(s.dev, "hidraw1"), 0o400))
+	infos, err := s.list()
+	require.NoError(t, err)
+	require.Len(t, infos, 3)
+	require.NoError(t, infos[0].Err)
+	if os.Getuid() != 0 { // root may write to any file
+		require.ErrorIs(t, infos[1].Err, fs.ErrPermission)
+	}
+	require.ErrorIs(t, infos[2].Err, fs.ErrNotExist)
+	require.ErrorContains(t, infos[2].Err, "in a container, pass the device in")
+}
+
+func TestListBrokenKeyIsListedWithTheReason(t *testing.T) {
+	t.Parallel()
+	s := newFakeSysfs(t)
+	s.add(t, 3, fakeHID{descriptor: unhex(t, keyDescriptor)[:20]})
+	infos, err := s.list()
+	require.NoError(t, err)
+	require.Len(t, infos, 1)
+	require.EqualError(t, infos[0].Err, "hid: open "+infos[0].Path+": report descriptor is truncated")
+}
+
+func TestListOnThisMachine(t *testing.T) {
+	t.Parallel()
+	_, err := List()
+	require.NoError(t, err)
+}
+
+func FuzzUevent(f *testing.F) {
+	f.Add(yubikeyUevent)
+	f.Add("HID_ID=0005:DEAD096E:00000858\nHID_NAME=HID 096e:0858\nHID_UNIQ==\x1b\n")
+	f.Add("HID_ID=::\nHID_ID\n=\n")
+	f.Fuzz(func(t *testing.T, uevent string) {
+		var info Info
+		info.setUevent(uevent)
+		bus, known := map[Bus]int{BusUSB: 3, BusBluetooth: 5, BusVirtual: 6}[info.Bus]
+		if !known {
+			return
+		}
+		var again Info
+		again.setUevent(fmt.Sprintf("HID_ID=%04X:%08X:%08X\nHID_NAME=%s\nHID_UNIQ=%s\n",
+			bus, info.VendorID, info.ProductID, info.Product, info.Serial))
+		require.Equal(t, info, again)
+	})
+}
+
+func BenchmarkList(b *testing.B) {
+	s := newFakeSysfs(b)
+	for n := range 63 {
+		s.add(b, n, fakeHID{descriptor: unhex(b, bootKeyboard), uevent: yubikeyUevent, usb: map[string]string{}})
+	}
+	key := fakeKey(b)
+	key.usb = map[string]string{"manufacturer": "Yubico\n", "product": "YubiKey\n", "serial": "1\n"}
+	s.add(b, 63, key)
+	b.ReportAllocs()
+	for b.Loop() {
+		if infos, err := s.list(); err != nil || len(infos) != 1 {
+			b.Fatal(infos, err)
+		}
+	}
+}
