@@ -1,0 +1,147 @@
+package vmtest
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	qemu = "qemu-system-x86_64"
+
+	// The guest's tests give up first, so that they can say where they hang.
+	testLimit    = 100 * time.Second
+	machineLimit = 120 * time.Second
+)
+
+// TestVM boots the virtual machine and has one subtest for each test of package guest. What is selected with
+// -run TestVM/Name is all that runs in the guest, too.
+func TestVM(t *testing.T) {
+	cache := requireMachine(t)
+	dependOnSources(t)
+	kernel := filepath.Join(cache, "vmlinux")
+	initramfs := buildInitramfs(t, filepath.Join(cache, "debian"))
+
+	start := time.Now()
+	console, err := boot(t.Context(), kernel, initramfs)
+	guest := parseConsole(console)
+	t.Logf("guest %s, ended after %.1f s", guest.boot, time.Since(start).Seconds())
+	for _, r := range guest.results {
+		t.Run(r.name, func(t *testing.T) { report(t, r) })
+	}
+	if problem := guest.problem(); problem != "" && (!t.Failed() || !guest.finished) {
+		t.Errorf("%s (qemu: %v); the end of its console:\n%s", problem, err, tail(console, 60))
+	}
+}
+
+func report(t *testing.T, r *result) {
+	t.Log("\n" + strings.Join(r.output, "\n"))
+	if problem := r.problem(); problem != "" {
+		t.Error(problem)
+	}
+}
+
+// requireMachine returns the folder with the Debian packages, and skips the test when it can't run here.
+func requireMachine(t *testing.T) string {
+	t.Helper()
+	if testing.Short() || os.Getenv("KEYFOB_VM") == "off" {
+		t.Skip("VM tests are off (-short or KEYFOB_VM=off)")
+	}
+	cache := os.Getenv("KEYFOB_VM_CACHE")
+	if cache == "" {
+		dir, err := os.UserCacheDir()
+		require.NoError(t, err)
+		cache = filepath.Join(dir, "keyfob-vm")
+	}
+	_, qemuErr := exec.LookPath(qemu)
+	_, kernelErr := os.Stat(filepath.Join(cache, "vmlinux"))
+	if qemuErr == nil && kernelErr == nil {
+		return cache
+	}
+	missing := fmt.Sprintf("VM tests need %s (apt-get install qemu-system-x86 seabios) and Debian's kernel and fido2-tools in %s "+
+		"(internal/vmtest/fetch.sh)", qemu, cache)
+	if os.Getenv("KEYFOB_VM") == "require" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
+	return ""
+}
+
+// dependOnSources makes go test see that the result depends on the whole module, which it can't know of programs that
+// are built by a child process: it takes a result from its cache while the folders that the test has read are the same.
+func dependOnSources(t *testing.T) {
+	err := filepath.WalkDir(moduleRoot, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.Name() == ".git" {
+			return filepath.SkipDir
+		}
+		return err
+	})
+	require.NoError(t, err)
+}
+
+const moduleRoot = "../.."
+
+// buildInitramfs returns the path of the finished initramfs.
+func buildInitramfs(t *testing.T, packages string) string {
+	t.Helper()
+	dir := t.TempDir()
+	build(t, "test", "-c", "-o", filepath.Join(dir, "guest.test"), "./internal/vmtest/guest")
+	build(t, "build", "-o", filepath.Join(dir, "init"), "./internal/vmtest/init")
+	programs := map[string]string{"guest.test": "bin/guest.test", "init": "init"}
+	if _, err := os.Stat(filepath.Join(moduleRoot, "cmd", "keyfob")); err == nil {
+		build(t, "build", "-o", filepath.Join(dir, "keyfob"), "./cmd/keyfob")
+		programs["keyfob"] = "bin/keyfob"
+	}
+	m, err := newImage(packages, testArguments())
+	require.NoError(t, err)
+	for name, target := range programs {
+		require.NoError(t, m.program(filepath.Join(dir, name), target))
+	}
+	path := filepath.Join(dir, "initramfs")
+	require.NoError(t, os.WriteFile(path, m.bytes(), 0o644))
+	return path
+}
+
+func build(t *testing.T, command string, arguments ...string) {
+	t.Helper()
+	c := exec.CommandContext(t.Context(), "go", append([]string{command, "-trimpath", "-ldflags=-s -w"}, arguments...)...)
+	c.Dir = moduleRoot
+	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	output, err := c.CombinedOutput()
+	require.NoError(t, err, "go %s: %s", strings.Join(c.Args[1:], " "), output)
+}
+
+// testArguments are those of the guest's test binary. Its subtests have our subtests' names, less the first element.
+func testArguments() []string {
+	arguments := []string{"-test.v", "-test.timeout=" + testLimit.String()}
+	if _, pattern, ok := strings.Cut(flag.Lookup("test.run").Value.String(), "/"); ok {
+		arguments = append(arguments, "-test.run="+pattern)
+	}
+	return arguments
+}
+
+// boot runs the machine until it ends and returns what it wrote to its serial console.
+func boot(ctx context.Context, kernel, initramfs string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, machineLimit)
+	defer cancel()
+	// TCG and the old pc machine, since KVM may be absent or nested, and TSC calibration on microvm fails at times.
+	// CPU max has RDRAND, so that getrandom does not block, but SMAP faults on IRETQ in qemu 7.2.
+	c := exec.CommandContext(ctx, qemu, "-accel", "tcg", "-M", "pc", "-cpu", "max,-smap", "-smp", "1", "-m", "512",
+		"-no-user-config", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
+		"-kernel", kernel, "-initrd", initramfs, "-append", "console=ttyS0 quiet panic=-1 reboot=t random.trust_cpu=on "+
+			"mitigations=off nokaslr no_timer_check cryptomgr.notests ipv6.disable=1 apparmor=0 audit=0")
+	output, err := c.CombinedOutput()
+	if ctx.Err() != nil {
+		err = fmt.Errorf("still running after %v", machineLimit)
+	}
+	return string(output), err
+}
