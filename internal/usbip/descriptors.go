@@ -26,7 +26,7 @@ const (
 // bInterval of both endpoints in frames of 1 ms. Security keys on the market say 2 to 5.
 const interval = 5
 
-// fidoDescriptor is the report descriptor of CTAP 2.2, section 11.2.8.1: usage page 0xF1D0, 64 bytes each way.
+// fidoDescriptor is the report descriptor of CTAP 2.2, section 11.2.8.2: usage page 0xF1D0, 64 bytes each way.
 var fidoDescriptor = []byte{
 	0x06, 0xd0, 0xf1, 0x09, 0x01, 0xa1, 0x01,
 	0x09, 0x20, 0x15, 0x00, 0x26, 0xff, 0x00, 0x75, 0x08, 0x95, ReportSize, 0x81, 0x02,
