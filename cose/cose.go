@@ -17,12 +17,12 @@ import (
 	"fmt"
 )
 
-// ErrUnsupportedAlgorithm is wrapped by the errors about an algorithm that this package does not know. The rest of such
-// a key may be fine: another implementation could use it.
+// ErrUnsupportedAlgorithm is wrapped by the errors about an algorithm that this package does not know. The rest of
+// such a key may be fine: another implementation could use it.
 var ErrUnsupportedAlgorithm = errors.New("unsupported algorithm")
 
-// Algorithm is a COSE algorithm identifier from the IANA registry, as in the pubKeyCredParams of WebAuthn. In FIDO2 it
-// also fixes the curve: [ES256] is always on P-256.
+// Algorithm is a COSE algorithm identifier from the IANA registry, as in the pubKeyCredParams of WebAuthn. In FIDO2
+// it also fixes the curve: [ES256] is always on P-256.
 type Algorithm int
 
 const (
@@ -62,7 +62,7 @@ const (
 // A profile is what FIDO2 ties to an algorithm.
 type profile struct {
 	name     string
-	kty, crv int32
+	kty, crv int64
 	curve    elliptic.Curve
 	hash     crypto.Hash
 }

@@ -14,20 +14,20 @@ import (
 // The key types on the wire. Encoded in the canonical order, whatever the order here.
 type (
 	ec2 struct {
-		Kty int32     `cbor:"1,keyasint"`
+		Kty int64     `cbor:"1,keyasint"`
 		Alg Algorithm `cbor:"3,keyasint"`
-		Crv int32     `cbor:"-1,keyasint"`
+		Crv int64     `cbor:"-1,keyasint"`
 		X   []byte    `cbor:"-2,keyasint"`
 		Y   []byte    `cbor:"-3,keyasint"`
 	}
 	okp struct {
-		Kty int32     `cbor:"1,keyasint"`
+		Kty int64     `cbor:"1,keyasint"`
 		Alg Algorithm `cbor:"3,keyasint"`
-		Crv int32     `cbor:"-1,keyasint"`
+		Crv int64     `cbor:"-1,keyasint"`
 		X   []byte    `cbor:"-2,keyasint"`
 	}
 	rsaKey struct {
-		Kty int32     `cbor:"1,keyasint"`
+		Kty int64     `cbor:"1,keyasint"`
 		Alg Algorithm `cbor:"3,keyasint"`
 		N   []byte    `cbor:"-1,keyasint"`
 		E   []byte    `cbor:"-2,keyasint"`

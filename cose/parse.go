@@ -25,9 +25,9 @@ const (
 	labelE   = -2 // RSA
 )
 
-// ParseKey decodes b, which must hold one COSE_Key and nothing else. The key must have exactly the members that its type
-// demands (with alg, and without kid, key_ops and Base IV), coordinates of the curve's full length (32, 48 or 66 bytes)
-// and no compressed point; what else it checks is said at [NewKey]. The result keeps nothing of b.
+// ParseKey decodes b, which must hold one COSE_Key and nothing else. The key must have exactly the members that its
+// type demands (with alg, and without kid, key_ops and Base IV), coordinates of the curve's full length (32, 48 or 66
+// bytes) and no compressed point; what else it checks is said at [NewKey]. The result keeps nothing of b.
 //
 // The error wraps [ErrUnsupportedAlgorithm] when b is a COSE_Key of an algorithm that this package does not know.
 func ParseKey(b []byte) (*Key, error) {
@@ -38,8 +38,8 @@ func ParseKey(b []byte) (*Key, error) {
 	return k, nil
 }
 
-// ParseFirstKey is [ParseKey] for a COSE_Key that other bytes follow, as in attested credential data. It returns them as a
-// part of b.
+// ParseFirstKey is [ParseKey] for a COSE_Key that other bytes follow, as in attested credential data. It returns them
+// as a part of b.
 func ParseFirstKey(b []byte) (k *Key, rest []byte, err error) {
 	var first ctapcbor.RawMessage
 	rest, err = ctapcbor.UnmarshalFirst(b, &first)
@@ -67,11 +67,10 @@ func parse(b []byte) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	alg, err := m.integer(labelAlg)
-	if err != nil {
+	k := new(Key)
+	if k.Algorithm, err = m.algorithm(); err != nil {
 		return nil, err
 	}
-	k := &Key{Algorithm: Algorithm(alg)}
 	p, err := k.Algorithm.profile()
 	if err != nil {
 		return nil, err
@@ -85,30 +84,48 @@ func parse(b []byte) (*Key, error) {
 	return k, k.validate()
 }
 
-// members are the encoded members of a COSE_Key by their labels.
-type members map[int64]ctapcbor.RawMessage
+// members are the members of a COSE_Key by their labels.
+type members map[int64]any
 
-// decodeMembers decodes into any-typed labels because a decoder that is asked for integers takes simple values for them.
+// decodeMembers decodes into interfaces because a decoder that is asked for an integer also takes null and simple
+// values, and for a byte string also null and arrays of small integers.
 func decodeMembers(b []byte) (members, error) {
-	var labelled map[any]ctapcbor.RawMessage
-	if err := ctapcbor.Unmarshal(b, &labelled); err != nil {
+	var items map[any]any
+	if err := ctapcbor.Unmarshal(b, &items); err != nil {
 		return nil, err
 	}
-	m := make(members, len(labelled))
-	for label, value := range labelled {
-		switch n := label.(type) {
-		case int64: // the negative ones
-			m[n] = value
-		case uint64:
-			if n > math.MaxInt64 {
-				return nil, fmt.Errorf("label %d is out of range", n) // 2^64-1 must not become -1
-			}
-			m[int64(n)] = value
-		default:
+	m := make(members, len(items))
+	for item, value := range items {
+		label, ok := integer(item)
+		if !ok {
 			return nil, errors.New("a label is not an integer")
 		}
+		m[label] = value
 	}
 	return m, nil
+}
+
+// integer refuses what int64 cannot hold: 2^64-1 must not become -1.
+func integer(item any) (n int64, ok bool) {
+	switch n := item.(type) {
+	case int64: // only the negative ones
+		return n, true
+	case uint64:
+		return int64(n), n <= math.MaxInt64
+	}
+	return 0, false
+}
+
+// algorithm calls what does not fit an Algorithm on 32-bit platforms an unknown one everywhere.
+func (m members) algorithm() (Algorithm, error) {
+	n, ok := integer(m[labelAlg])
+	if !ok {
+		return 0, errors.New("no algorithm")
+	}
+	if n < math.MinInt32 || n > math.MaxInt32 {
+		return 0, fmt.Errorf("%w COSE(%d)", ErrUnsupportedAlgorithm, n)
+	}
+	return Algorithm(n), nil
 }
 
 // public sets k.Public from the members of the key type.
@@ -202,71 +219,24 @@ func (m members) only(labels ...int64) error {
 	return nil
 }
 
-// CBOR major types, the upper three bits of an item's first byte.
-const (
-	majorUnsigned = 0
-	majorNegative = 1
-	majorBytes    = 2
-)
-
-// integer returns a member that must be an integer. It looks at the major type itself because the decoder also takes null
-// and simple values for integers.
-func (m members) integer(label int64) (int32, error) {
-	raw, ok := m[label]
-	if !ok {
-		return 0, fmt.Errorf("member %d is missing", label)
-	}
-	if major := raw[0] >> 5; major != majorUnsigned && major != majorNegative {
-		return 0, fmt.Errorf("member %d is not an integer", label)
-	}
-	var n int32
-	if err := ctapcbor.Unmarshal(raw, &n); err != nil {
-		return 0, fmt.Errorf("member %d: %w", label, err)
-	}
-	return n, nil
-}
-
-func (m members) expect(label int64, want int32) error {
-	got, err := m.integer(label)
-	if err != nil {
-		return err
-	}
-	if got != want {
-		return fmt.Errorf("member %d is %d, want %d", label, got, want)
+func (m members) expect(label, want int64) error {
+	if n, ok := integer(m[label]); !ok || n != want {
+		return fmt.Errorf("member %d is not %d", label, want)
 	}
 	return nil
 }
 
-// bytes returns a member that must be a byte string. The decoder would also take null and arrays of small integers.
-func (m members) bytes(label int64) ([]byte, error) {
-	raw := m[label] // only has seen that it is there
-	if raw[0]>>5 != majorBytes {
-		return nil, fmt.Errorf("member %d is not a byte string", label)
-	}
-	var b []byte
-	if err := ctapcbor.Unmarshal(raw, &b); err != nil {
-		return nil, fmt.Errorf("member %d: %w", label, err)
-	}
-	return b, nil
-}
-
 func (m members) bytesOfSize(label int64, size int) ([]byte, error) {
-	b, err := m.bytes(label)
-	if err != nil {
-		return nil, err
-	}
+	b, _ := m[label].([]byte)
 	if len(b) != size {
-		return nil, fmt.Errorf("member %d has %d bytes, want %d", label, len(b), size)
+		return nil, fmt.Errorf("member %d is not a byte string of %d bytes", label, size)
 	}
 	return b, nil
 }
 
 // bigEndian returns an unsigned number in as few bytes as it needs, RFC 8230 section 4, and at most limit.
 func (m members) bigEndian(label int64, limit int) ([]byte, error) {
-	b, err := m.bytes(label)
-	if err != nil {
-		return nil, err
-	}
+	b, _ := m[label].([]byte)
 	if len(b) == 0 || len(b) > limit || b[0] == 0 {
 		return nil, fmt.Errorf("member %d is not a number of 1 to %d bytes without leading zeros", label, limit)
 	}

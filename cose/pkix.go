@@ -10,9 +10,9 @@ import (
 	"fmt"
 )
 
-// ParsePKIX decodes a DER SubjectPublicKeyInfo, the form in which WebAuthn's getPublicKey() and most servers keep keys. It
-// says nothing about the algorithm, so the key gets the usual one of its type: [ES256], [ES384], [ES512], [EdDSA] or
-// [RS256]. NewKey(alg, key.Public) makes a key for another.
+// ParsePKIX decodes a DER SubjectPublicKeyInfo, the form in which WebAuthn's getPublicKey() and most servers keep
+// keys. It says nothing about the algorithm, so the key gets the usual one of its type: [ES256], [ES384], [ES512],
+// [EdDSA] or [RS256]. NewKey(alg, key.Public) makes a key for another.
 func ParsePKIX(der []byte) (*Key, error) {
 	pub, err := x509.ParsePKIXPublicKey(der)
 	if err != nil {

@@ -14,9 +14,9 @@ import (
 // ErrVerification is wrapped by the error of [Key.Verify] when the signature is not one of the message by the key.
 var ErrVerification = errors.New("signature does not verify")
 
-// Verify returns nil if and only if sig is the key's signature of message, which Verify hashes as the algorithm demands.
-// The signature has the form that WebAuthn gives it (Level 3 section 6.5.5): ASN.1 DER for ECDSA, 64 bytes for Ed25519, and
-// as many bytes as the modulus for RSA. A key of [ECDHESHKDF256] verifies nothing.
+// Verify returns nil if and only if sig is the key's signature of message, which Verify hashes as the algorithm
+// demands. The signature has the form that WebAuthn gives it (Level 3 section 6.5.5): ASN.1 DER for ECDSA, 64 bytes
+// for Ed25519, and as many bytes as the modulus for RSA. A key of [ECDHESHKDF256] verifies nothing.
 func (k *Key) Verify(message, sig []byte) error {
 	p, err := k.fit()
 	if err != nil {

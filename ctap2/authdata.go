@@ -12,8 +12,8 @@ import (
 	"github.com/keyfob-go/keyfob/internal/ctapcbor"
 )
 
-// AuthenticatorData is what an authenticator says about itself and a credential, and signs: WebAuthn Level 3 section 6.1.
-// Signatures cover bytes, so keep the encoded form beside it.
+// AuthenticatorData is what an authenticator says about itself and a credential, and signs: WebAuthn Level 3 section
+// 6.1. Signatures cover bytes, so keep the encoded form beside it.
 type AuthenticatorData struct {
 	RPIDHash   [32]byte // SHA-256 of the RP ID
 	Flags      Flags
@@ -22,7 +22,8 @@ type AuthenticatorData struct {
 	Extensions ctapcbor.RawMessage // the outputs, one CBOR map with text keys; nil unless FlagED
 }
 
-// AttestedCredential is the new credential in the authenticator data of a registration, WebAuthn Level 3 section 6.5.1.
+// AttestedCredential is the new credential in the authenticator data of a registration, WebAuthn Level 3 section
+// 6.5.1.
 type AttestedCredential struct {
 	AAGUID       AAGUID
 	ID           []byte    // 1 to 1023 bytes
@@ -64,9 +65,9 @@ func (f Flags) String() string {
 	return strings.Join(names, "|")
 }
 
-// ParseAuthenticatorData decodes b, which must hold authenticator data and nothing else: the flags must say what is there,
-// the credential ID has 1 to 1023 bytes, and the extension outputs are a CBOR map. A public key of an algorithm that package
-// cose does not know is no error; see [AttestedCredential]. The result keeps nothing of b.
+// ParseAuthenticatorData decodes b, which must hold authenticator data and nothing else: the flags must say what is
+// there, the credential ID has 1 to 1023 bytes, and the extension outputs are a CBOR map. A public key of an
+// algorithm that package cose does not know is no error; see [AttestedCredential]. The result keeps nothing of b.
 //
 // It does not judge: whose RP ID it is and whether the user was there is for the caller to check.
 func ParseAuthenticatorData(b []byte) (*AuthenticatorData, error) {
@@ -164,8 +165,8 @@ func checkExtensions(b []byte) error {
 	return nil
 }
 
-// Marshal returns the encoded form, for what [ParseAuthenticatorData] returned the same bytes again. The flags must fit
-// what is set. RawPublicKey is taken as it is; where it is empty, PublicKey is encoded.
+// Marshal returns the encoded form, for what [ParseAuthenticatorData] returned the same bytes again. The flags must
+// fit what is set. RawPublicKey is taken as it is; where it is empty, PublicKey is encoded.
 func (d *AuthenticatorData) Marshal() ([]byte, error) {
 	b, err := d.marshal()
 	if err != nil {
@@ -230,12 +231,15 @@ func (a AAGUID) String() string {
 // MarshalCBOR returns a as a byte string of 16 bytes.
 func (a AAGUID) MarshalCBOR() ([]byte, error) { return ctapcbor.Marshal(a[:]) }
 
-// UnmarshalCBOR sets a from a byte string of exactly 16 bytes. Without it the decoder would pad a short one and cut a long
-// one.
+// UnmarshalCBOR sets a from a byte string of exactly 16 bytes. Without it the decoder would pad a short one and cut a
+// long one.
 func (a *AAGUID) UnmarshalCBOR(b []byte) error {
-	const majorBytes = 2
-	var id []byte
-	if len(b) == 0 || b[0]>>5 != majorBytes || ctapcbor.Unmarshal(b, &id) != nil || len(id) != len(a) {
+	var item any
+	if err := ctapcbor.Unmarshal(b, &item); err != nil {
+		return fmt.Errorf("ctap2: AAGUID: %w", err)
+	}
+	id, _ := item.([]byte)
+	if len(id) != len(a) {
 		return fmt.Errorf("ctap2: AAGUID is not a byte string of %d bytes", len(a))
 	}
 	copy(a[:], id)

@@ -19,8 +19,8 @@ const (
 // statement, which may be good or bad then.
 var ErrUnsupportedFormat = errors.New("unsupported attestation statement format")
 
-// AttestationObject is what a registration returns: the authenticator data with the new credential, and a statement of where
-// the authenticator comes from. WebAuthn Level 3, section 6.5.
+// AttestationObject is what a registration returns: the authenticator data with the new credential, and a statement
+// of where the authenticator comes from. WebAuthn Level 3, section 6.5.
 type AttestationObject struct {
 	Format    string              // "packed", "none", ...
 	Statement ctapcbor.RawMessage // CBOR, usually a map; nil stands for the empty one
@@ -58,7 +58,8 @@ func parseAttestationObject(b []byte) (*AttestationObject, error) {
 	return &AttestationObject{Format: format, Statement: statement, AuthData: authData}, nil
 }
 
-// decode goes through an interface because the decoder would take null, and arrays of small integers for byte strings.
+// decode goes through an interface because the decoder would take null, and arrays of small integers for byte
+// strings.
 func decode[T any](raw ctapcbor.RawMessage) (v T, err error) {
 	var item any
 	if err := ctapcbor.Unmarshal(raw, &item); err != nil {
@@ -95,14 +96,17 @@ func (o *AttestationObject) Marshal() ([]byte, error) {
 
 var emptyStatement = ctapcbor.RawMessage{0xa0}
 
-// AttestationType says what a verified attestation statement stands on. WebAuthn Level 3, section 6.5.4. The zero value is
-// none of them.
+// AttestationType says what a verified attestation statement stands on. WebAuthn Level 3, section 6.5.4. The zero
+// value is none of them.
 type AttestationType int
 
 const (
-	AttestationNone  AttestationType = iota + 1 // nothing: the statement is empty, anybody could have made the credential
-	AttestationSelf                             // the credential's own key: it exists, but anybody could have made it
-	AttestationBasic                            // the key of a certificate: Basic or AttCA; which of them only its issuer knows
+	// AttestationNone is nothing: the statement is empty, and anybody could have made the credential.
+	AttestationNone AttestationType = iota + 1
+	// AttestationSelf is the credential's own key: its owner has it, but anybody could have made it.
+	AttestationSelf
+	// AttestationBasic is the key of a certificate: Basic or AttCA. Only the issuer knows which.
+	AttestationBasic
 )
 
 // String returns "none", "self" or "basic".
@@ -123,19 +127,19 @@ type Attestation struct {
 	Type   AttestationType
 	AAGUID ctap2.AAGUID // the model, as trustworthy as Type and TrustPath make it
 
-	// TrustPath is the chain of certificates whose first one signed the statement, for AttestationBasic. Nobody has verified
-	// the chain: anybody can make one. Before believing the AAGUID, verify it up to a root of the FIDO Metadata Service or of
-	// the vendor, with the other certificates as intermediates.
+	// TrustPath is the chain of certificates whose first one signed the statement, for AttestationBasic. Nobody has
+	// verified the chain: anybody can make one. Before believing the AAGUID, verify it up to a root of the FIDO
+	// Metadata Service or of the vendor, with the other certificates as intermediates.
 	TrustPath []*x509.Certificate
 }
 
-// Verify checks the statement over the authenticator data and the [ClientDataHash] of 32 bytes, by the procedure of its
-// format: none (WebAuthn Level 3, section 8.7) or packed (8.2, with the requirements on certificates of 8.2.1). Any error
-// means that nothing was verified. It wraps [ErrUnsupportedFormat] for other formats, [cose.ErrUnsupportedAlgorithm] for
-// unknown algorithms and [cose.ErrVerification] for a wrong signature.
+// Verify checks the statement over the authenticator data and the [ClientDataHash] of 32 bytes, by the procedure of
+// its format: none (WebAuthn Level 3, section 8.7) or packed (8.2, with the requirements on certificates of 8.2.1).
+// Any error means that nothing was verified. It wraps [ErrUnsupportedFormat] for other formats,
+// [cose.ErrUnsupportedAlgorithm] for unknown algorithms and [cose.ErrVerification] for a wrong signature.
 //
-// No error does not mean that the authenticator is genuine: see [Attestation]. Nor does it check the rest of what a relying
-// party has to, such as the RP ID hash and the flags.
+// No error does not mean that the authenticator is genuine: see [Attestation]. Nor does it check the rest of what a
+// relying party has to, such as the RP ID hash and the flags.
 func (o *AttestationObject) Verify(clientDataHash []byte) (*Attestation, error) {
 	a, err := o.verify(clientDataHash)
 	if err != nil {

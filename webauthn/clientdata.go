@@ -16,8 +16,8 @@ const (
 	TypeGet    = "webauthn.get"    // an assertion
 )
 
-// ClientData says which request of which origin an authenticator answers: CollectedClientData, WebAuthn Level 3, section
-// 5.8.1.
+// ClientData says which request of which origin an authenticator answers: CollectedClientData, WebAuthn Level 3,
+// section 5.8.1.
 type ClientData struct {
 	Type        string // TypeCreate or TypeGet
 	Challenge   []byte
@@ -26,12 +26,12 @@ type ClientData struct {
 	TopOrigin   string // the page's origin where CrossOrigin; else empty
 }
 
-// ClientDataHash returns the hash of an encoded ClientData that authenticators sign: SHA-256 of the very bytes that the
-// client made, which no other encoding of the same members can replace.
+// ClientDataHash returns the hash of an encoded ClientData that authenticators sign: SHA-256 of the very bytes that
+// the client made, which no other encoding of the same members can replace.
 func ClientDataHash(clientDataJSON []byte) [sha256.Size]byte { return sha256.Sum256(clientDataJSON) }
 
-// JSON returns the encoded form, byte for byte the one of the specification's section 5.8.1.1, so that even a verifier
-// without a JSON parser understands it. (json.Marshal makes another.) Invalid UTF-8 becomes U+FFFD.
+// JSON returns the encoded form, byte for byte the one of the specification's section 5.8.1.1, so that even a
+// verifier without a JSON parser understands it. (json.Marshal makes another.) Invalid UTF-8 becomes U+FFFD.
 func (c *ClientData) JSON() []byte {
 	b := appendString([]byte(`{"type":`), c.Type)
 	b = appendString(append(b, `,"challenge":`...), base64.RawURLEncoding.EncodeToString(c.Challenge))
@@ -43,8 +43,8 @@ func (c *ClientData) JSON() []byte {
 	return append(b, '}')
 }
 
-// appendString appends s as the specification's CCDToString does: unlike encoding/json, which also escapes "<" and has short
-// forms for control characters.
+// appendString appends s as the specification's CCDToString does: unlike encoding/json, which also escapes "<" and
+// has short forms for control characters.
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	for _, r := range s {
@@ -60,9 +60,9 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// ParseClientData decodes b, which must hold one JSON object with at least type, challenge and origin. It ignores members
-// that it does not know: browsers add some on purpose. Member names count case and must not repeat, and the challenge must
-// be base64url without padding. The caller checks the values.
+// ParseClientData decodes b, which must hold one JSON object with at least type, challenge and origin. It ignores
+// members that it does not know: browsers add some on purpose. Member names count case and must not repeat, and the
+// challenge must be base64url without padding. The caller checks the values.
 func ParseClientData(b []byte) (*ClientData, error) {
 	c, err := parseClientData(b)
 	if err != nil {
@@ -100,7 +100,8 @@ func parseClientData(b []byte) (*ClientData, error) {
 	return c, nil
 }
 
-// parseObject exists because json.Unmarshal would match names of another case and take the last of several equal names.
+// parseObject exists because json.Unmarshal would match names of another case and take the last of several equal
+// names.
 func parseObject(b []byte) (map[string]json.RawMessage, error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	if start, err := dec.Token(); err != nil || start != json.Delim('{') {

@@ -127,8 +127,8 @@ func isCountryCode(s string) bool {
 
 var oidAAGUID = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 45724, 1, 1, 4} // id-fido-gen-ce-aaguid
 
-// checkAAGUIDExtension checks the extension that binds a certificate to a model. It may be missing where the root stands for
-// one model only; and crypto/x509 refuses certificates that have it twice.
+// checkAAGUIDExtension checks the extension that binds a certificate to a model. It may be missing where the root
+// stands for one model only; and crypto/x509 refuses certificates that have it twice.
 func checkAAGUIDExtension(cert *x509.Certificate, aaguid ctap2.AAGUID) error {
 	for _, extension := range cert.Extensions {
 		if !extension.Id.Equal(oidAAGUID) {

@@ -1,17 +1,18 @@
-// Package webauthn has the data structures of Web Authentication Level 3 that a client makes and a relying party checks:
-// client data, authenticator data, attestation objects and the signatures over them.
+// Package webauthn has the data structures of Web Authentication Level 3 that a client makes and a relying party
+// checks: client data, authenticator data, attestation objects and the signatures over them.
 //
 // A client hashes its [ClientData] and has an authenticator sign the hash:
 //
 //	clientDataJSON := (&webauthn.ClientData{Type: webauthn.TypeGet, Challenge: challenge, Origin: origin}).JSON()
 //	hash := webauthn.ClientDataHash(clientDataJSON)
 //
-// A relying party checks what came back with [ParseAttestationObject] and [AttestationObject.Verify] for a registration, and
-// with [VerifySignature] for an assertion. These check cryptography and form only. Whether challenge, origin, RP ID, flags and
-// counter are the expected ones is for the caller to compare, with [ParseClientData] and [ParseAuthenticatorData].
+// A relying party checks what came back with [ParseAttestationObject] and [AttestationObject.Verify] for a
+// registration, and with [VerifySignature] for an assertion. These check cryptography and form only. Whether
+// challenge, origin, RP ID, flags and counter are the expected ones is for the caller to compare, with
+// [ParseClientData] and [ParseAuthenticatorData].
 //
-// Everything parsed here may come from an attacker: malformed input gives an error, and duplicate members, trailing bytes
-// and members of a wrong type are malformed.
+// Everything parsed here may come from an attacker: malformed input gives an error, and duplicate members, trailing
+// bytes and members of a wrong type are malformed.
 package webauthn
 
 import (
@@ -22,7 +23,8 @@ import (
 	"github.com/keyfob-go/keyfob/ctap2"
 )
 
-// AuthenticatorData is what an authenticator says about itself and a credential, and signs. WebAuthn Level 3, section 6.1.
+// AuthenticatorData is what an authenticator says about itself and a credential, and signs. WebAuthn Level 3, section
+// 6.1.
 type AuthenticatorData = ctap2.AuthenticatorData
 
 // ParseAuthenticatorData is [ctap2.ParseAuthenticatorData].
@@ -31,9 +33,9 @@ func ParseAuthenticatorData(b []byte) (*AuthenticatorData, error) {
 }
 
 // VerifySignature returns nil if and only if sig is the signature of an assertion by key. It covers authData as the
-// authenticator returned it, and the [ClientDataHash] of 32 bytes; WebAuthn Level 3, section 7.2, step 21. The error wraps
-// [cose.ErrVerification] when the signature is wrong, and [cose.ErrUnsupportedAlgorithm] when key is nil, as package ctap2
-// leaves it for a credential of an unknown algorithm.
+// authenticator returned it, and the [ClientDataHash] of 32 bytes; WebAuthn Level 3, section 7.2, step 21. The error
+// wraps [cose.ErrVerification] when the signature is wrong, and [cose.ErrUnsupportedAlgorithm] when key is nil, as
+// package ctap2 leaves it for a credential of an unknown algorithm.
 func VerifySignature(key *cose.Key, authData, clientDataHash, sig []byte) error {
 	if key == nil {
 		return fmt.Errorf("webauthn: %w", cose.ErrUnsupportedAlgorithm)
@@ -48,8 +50,8 @@ func VerifySignature(key *cose.Key, authData, clientDataHash, sig []byte) error 
 	return nil
 }
 
-// signedMessage joins what assertions and most attestations sign. A hash of another length would move the border between
-// its parts.
+// signedMessage joins what assertions and most attestations sign. A hash of another length would move the border
+// between its parts.
 func signedMessage(authData, clientDataHash []byte) ([]byte, error) {
 	if len(clientDataHash) != sha256.Size {
 		return nil, fmt.Errorf("client data hash of %d bytes, want %d", len(clientDataHash), sha256.Size)
