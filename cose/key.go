@@ -21,9 +21,10 @@ type Key struct {
 	Public crypto.PublicKey
 }
 
-// NewKey returns the key of pub for alg, or an error when the two do not fit or pub is not a key that this package
-// would accept from an authenticator: EC points must be on the curve, RSA keys have 2048 to 8192 bits and an odd
-// exponent from 3 to 2^31-1. The result shares pub.
+// NewKey returns the key of pub for alg, or an error when the two do not fit or pub is not a key that this package would
+// accept from an authenticator: points of P-256, P-384 and P-521 must be on the curve, RSA keys have 2048 to 8192 bits
+// and an odd exponent from 3 to 2^31-1. An Ed25519 key of 32 bytes that is no point just verifies nothing. The result
+// shares pub.
 func NewKey(alg Algorithm, pub crypto.PublicKey) (*Key, error) {
 	k := &Key{Algorithm: alg, Public: pub}
 	if err := k.validate(); err != nil {

@@ -96,7 +96,7 @@ func (o *AttestationObject) Marshal() ([]byte, error) {
 
 var emptyStatement = ctapcbor.RawMessage{0xa0}
 
-// AttestationType says what a verified attestation statement stands on. WebAuthn Level 3, section 6.5.4. The zero
+// AttestationType says what a verified attestation statement stands on. WebAuthn Level 3, section 6.5.3. The zero
 // value is none of them.
 type AttestationType int
 

@@ -33,9 +33,9 @@ func ParseAuthenticatorData(b []byte) (*AuthenticatorData, error) {
 }
 
 // VerifySignature returns nil if and only if sig is the signature of an assertion by key. It covers authData as the
-// authenticator returned it, and the [ClientDataHash] of 32 bytes; WebAuthn Level 3, section 7.2, step 21. The error
-// wraps [cose.ErrVerification] when the signature is wrong, and [cose.ErrUnsupportedAlgorithm] when key is nil, as
-// package ctap2 leaves it for a credential of an unknown algorithm.
+// authenticator returned it, and the [ClientDataHash] of 32 bytes: WebAuthn Level 3, section 7.2. The error wraps
+// [cose.ErrVerification] when the signature is wrong, and [cose.ErrUnsupportedAlgorithm] when key is nil, as package
+// ctap2 leaves it for a credential of an unknown algorithm.
 func VerifySignature(key *cose.Key, authData, clientDataHash, sig []byte) error {
 	if key == nil {
 		return fmt.Errorf("webauthn: %w", cose.ErrUnsupportedAlgorithm)
