@@ -19,6 +19,8 @@ var (
 		IndefLength:     cbor.IndefLengthForbidden,
 		TagsMd:          cbor.TagsForbidden,
 		MaxNestedLevels: maxNestedLevels,
+		// "ID" is not "id": by default a struct field would take both.
+		FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
 		// Keys truncate user and RP names in the middle of a character; a bad name must not cost the whole response.
 		UTF8: cbor.UTF8DecodeInvalid,
 	}.DecMode())

@@ -51,3 +51,11 @@ func TestUnmarshalFirstReturnsTheRest(t *testing.T) {
 	require.Equal(t, 5, n)
 	require.Equal(t, []byte{0xaa, 0xbb}, rest)
 }
+
+func TestMemberNamesAreCaseSensitive(t *testing.T) {
+	var v struct {
+		ID string `cbor:"id"`
+	}
+	require.NoError(t, Unmarshal([]byte{0xa1, 0x62, 'I', 'D', 0x61, 'x'}, &v))
+	require.Empty(t, v.ID)
+}
