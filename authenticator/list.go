@@ -1,0 +1,132 @@
+package authenticator
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/keyfob-go/keyfob/ctap2"
+	"github.com/keyfob-go/keyfob/internal/ctapcbor"
+)
+
+// credentialList is an allow or exclude list, cut into batches that the key can take. More than one batch is probed
+// silently for the entry that the key holds: see narrow.
+type credentialList struct {
+	batches  [][]ctap2.CredentialDescriptor
+	required bool // the request must have a list (without one it would mean something else)
+}
+
+func (l credentialList) oversized() bool { return len(l.batches) > 1 }
+
+// descriptorOverhead is what a descriptor takes in CBOR besides its ID.
+const descriptorOverhead = 24
+
+// newCredentialList drops the IDs that are too long to be the key's, and packs the others into batches of the size that
+// the key takes beside the rest of the request, req.
+func (a *Authenticator) newCredentialList(ids [][]byte, req any) (list credentialList, err error) {
+	if len(ids) == 0 {
+		return list, nil
+	}
+	rest, err := ctapcbor.Marshal(req)
+	if err != nil {
+		return list, fmt.Errorf("%w: %w", ErrInvalidOptions, err)
+	}
+	info := a.Info()
+	// The authorization and an hmac-secret input take at most some 300 bytes more.
+	budget := max(int(min(info.MaxMsgSize, 1<<16))-len(rest)-300, 1)
+	var batch []ctap2.CredentialDescriptor
+	size := 0
+	for _, id := range ids {
+		if len(id) == 0 {
+			return list, fmt.Errorf("%w: empty credential ID", ErrInvalidOptions)
+		}
+		if info.MaxCredentialIDLength > 0 && uint(len(id)) > info.MaxCredentialIDLength {
+			continue
+		}
+		full := info.MaxCredentialCountInList > 0 && uint(len(batch)) >= info.MaxCredentialCountInList
+		if full || (len(batch) > 0 && size+descriptorOverhead+len(id) > budget) {
+			list.batches, batch, size = append(list.batches, batch), nil, 0
+		}
+		batch = append(batch, descriptor(id))
+		size += descriptorOverhead + len(id)
+	}
+	if len(batch) == 0 { // all were too long: something that is certainly not there keeps the meaning of the request
+		batch = append(batch, descriptor([]byte{0}))
+	}
+	list.batches = append(list.batches, batch)
+	return list, nil
+}
+
+func descriptor(id []byte) ctap2.CredentialDescriptor {
+	return ctap2.CredentialDescriptor{ID: id, Type: ctap2.PublicKeyType}
+}
+
+func lists(list []ctap2.CredentialDescriptor, id []byte) bool {
+	for _, d := range list {
+		if bytes.Equal(d.ID, id) {
+			return true
+		}
+	}
+	return false
+}
+
+// narrow returns a list that fits into one request: all of it, or the entry that the key holds, found by asking for
+// assertions without a touch. The authorization goes along, for the credentials that show themselves to nobody else.
+func (a *Authenticator) narrow(
+	ctx context.Context, list credentialList, rpID string, z authorization,
+) ([]ctap2.CredentialDescriptor, error) {
+	if len(list.batches) == 0 {
+		return nil, nil
+	}
+	if !list.oversized() {
+		return list.batches[0], nil
+	}
+	for _, batch := range list.batches {
+		found, err := a.probe(ctx, batch, rpID, z)
+		if found != nil || err != nil {
+			return found, err
+		}
+	}
+	if list.required {
+		return list.batches[0][:1], nil // the key shall say that it has none, in its own way
+	}
+	return nil, nil
+}
+
+// probe returns the entries of batch that the key may hold, nil if it holds none.
+func (a *Authenticator) probe(
+	ctx context.Context, batch []ctap2.CredentialDescriptor, rpID string, z authorization,
+) ([]ctap2.CredentialDescriptor, error) {
+	hash := make([]byte, hashSize)
+	req := &ctap2.GetAssertionRequest{RPID: rpID, ClientDataHash: hash, AllowList: batch}
+	req.Options.UserPresence = new(bool)
+	req.PINUVAuthParam, req.PINUVAuthProtocol = z.param(hash)
+	resp, err := a.client(TouchToAuthenticate).GetAssertion(ctx, req)
+	switch {
+	case errors.Is(err, ctap2.ErrNoCredentials), errors.Is(err, ctap2.ErrInvalidCredential):
+		return nil, nil
+	case refusesSilence(err):
+		return batch, nil
+	case err != nil:
+		return nil, err
+	}
+	id, err := assertionCheck{allow: batch}.credentialID(resp.Credential)
+	if err != nil {
+		return nil, err
+	}
+	return []ctap2.CredentialDescriptor{descriptor(id)}, nil
+}
+
+// refusesSilence says that the key answers nothing without a touch: YubiKey 4 (UP_REQUIRED, when it holds one of the
+// list), and keys with alwaysUv.
+func refusesSilence(err error) bool {
+	for _, status := range []ctap2.Status{
+		ctap2.ErrUPRequired, ctap2.ErrPUATRequired, ctap2.ErrUnsupportedOption, ctap2.ErrInvalidOption, ctap2.ErrOperationDenied,
+	} {
+		if errors.Is(err, status) {
+			return true
+		}
+	}
+	return false
+}
