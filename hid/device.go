@@ -70,8 +70,9 @@ func (d *Device) ReportSizes() (in, out int) { return d.reports.in.size, d.repor
 // report, the key is removed (an error that wraps [ErrRemoved]) or Close is called (an error that wraps
 // [io/fs.ErrClosed]). Reports that arrived before the removal can still be read.
 //
-// If p is shorter than a report, nothing is read and the error wraps [io.ErrShortBuffer]. A report of a wrong size
-// is consumed and an error. Reports of other collections of the interface are skipped.
+// A key that misbehaves may send a report of another size than [Device.ReportSizes] says: it is passed on as it is, cut
+// to p, so a p of one byte more tells a long one. If p is shorter than a report should be, nothing is read and the error
+// wraps [io.ErrShortBuffer]. Reports of other collections of the interface are skipped.
 func (d *Device) Read(p []byte) (int, error) {
 	if size := d.reports.in.size; len(p) < size {
 		return 0, d.fail("read", fmt.Errorf("%w: %d bytes for a report of %d", io.ErrShortBuffer, len(p), size))
@@ -100,18 +101,8 @@ func (d *Device) nextReport() ([]byte, error) {
 			}
 			b = b[1:]
 		}
-		return b, checkSize(len(b), in.size)
+		return b, nil
 	}
-}
-
-func checkSize(have, want int) error {
-	switch {
-	case have < want:
-		return fmt.Errorf("input report of %d bytes is shorter than %d", have, want)
-	case have > want: // how much longer, nobody knows: the rest was cut off
-		return fmt.Errorf("input report is longer than %d bytes", want)
-	}
-	return nil
 }
 
 // Write writes p as exactly one output report and returns len(p). p comes without a report number and is at most as
