@@ -1,0 +1,158 @@
+package virtual
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/keyfob-go/keyfob/cose"
+	"github.com/keyfob-go/keyfob/ctap2"
+	"github.com/keyfob-go/keyfob/internal/ctapcbor"
+)
+
+// packedStatement is the attestation statement of format packed, WebAuthn Level 3 section 8.2.
+type packedStatement struct {
+	Algorithm    cose.Algorithm `cbor:"alg"`
+	Signature    []byte         `cbor:"sig"`
+	Certificates [][]byte       `cbor:"x5c,omitempty"` // the leaf first; none says that the credential signed for itself
+}
+
+// attest sets the format and the statement of the response for its authenticator data.
+func (a *Authenticator) attest(resp *ctap2.MakeCredentialResponse, c *credential, clientDataHash []byte) error {
+	if a.config.Attestation == AttestationNone {
+		resp.Format, resp.AttStmt = "none", ctapcbor.RawMessage{0xa0} // an empty map
+		return nil
+	}
+	statement := packedStatement{Algorithm: c.Algorithm}
+	signer := c
+	if a.config.Attestation == AttestationBasic {
+		chain := a.state.Attestation
+		statement = packedStatement{Algorithm: cose.ES256, Certificates: [][]byte{chain.Certificate}}
+		signer = &credential{Algorithm: cose.ES256, PrivateKey: chain.PrivateKey}
+	}
+	var err error
+	statement.Signature, err = signer.sign(append(resp.AuthData[:len(resp.AuthData):len(resp.AuthData)], clientDataHash...))
+	if err != nil {
+		return err
+	}
+	resp.Format = "packed"
+	resp.AttStmt, err = ctapcbor.Marshal(statement)
+	return err
+}
+
+// attestationChain is the key that signs for all new credentials, and its certificates.
+type attestationChain struct {
+	PrivateKey  []byte `json:"privateKey"`  // ES256
+	Certificate []byte `json:"certificate"` // DER
+	Root        []byte `json:"root"`        // DER
+}
+
+func (c *attestationChain) check() error {
+	if _, err := parseSigner(cose.ES256, c.PrivateKey); err != nil {
+		return fmt.Errorf("attestation: %w", err)
+	}
+	for _, der := range [][]byte{c.Certificate, c.Root} {
+		if _, err := x509.ParseCertificate(der); err != nil {
+			return fmt.Errorf("attestation: %w", err)
+		}
+	}
+	return nil
+}
+
+// AttestationRoot returns the certificate of the authority, made up by the key itself, that its attestations lead to. It
+// is nil unless the key was made with [AttestationBasic].
+func (a *Authenticator) AttestationRoot() *x509.Certificate {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.config.Attestation != AttestationBasic {
+		return nil
+	}
+	root, err := x509.ParseCertificate(a.state.Attestation.Root)
+	if err != nil {
+		panic(err) // checked when the state was loaded: cannot happen
+	}
+	return root
+}
+
+// prepareAttestation makes the certificates once, and again when they are for another AAGUID.
+func (a *Authenticator) prepareAttestation() error {
+	if a.config.Attestation != AttestationBasic || a.state.Attestation.isFor(a.config.AAGUID) {
+		return nil
+	}
+	chain, err := newAttestationChain(a.config.AAGUID)
+	if err != nil {
+		return err
+	}
+	return a.update(func(s *state) { s.Attestation = chain })
+}
+
+// oidAAGUID is id-fido-gen-ce-aaguid.
+var oidAAGUID = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 45724, 1, 1, 4}
+
+func aaguidExtension(aaguid ctap2.AAGUID) pkix.Extension {
+	const octetString = 0x04
+	return pkix.Extension{Id: oidAAGUID, Value: append([]byte{octetString, byte(len(aaguid))}, aaguid[:]...)}
+}
+
+func (c *attestationChain) isFor(aaguid ctap2.AAGUID) bool {
+	if c == nil {
+		return false
+	}
+	leaf, err := x509.ParseCertificate(c.Certificate)
+	if err != nil {
+		return false
+	}
+	want := aaguidExtension(aaguid)
+	for _, e := range leaf.Extensions {
+		if e.Id.Equal(want.Id) {
+			return bytes.Equal(e.Value, want.Value)
+		}
+	}
+	return false
+}
+
+// newAttestationChain makes certificates that meet WebAuthn Level 3 section 8.2.1.
+func newAttestationChain(aaguid ctap2.AAGUID) (*attestationChain, error) {
+	rootKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	private, err := leafKey.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	root := certificateTemplate("Authenticator Attestation CA", "keyfob virtual attestation root")
+	root.IsCA, root.KeyUsage = true, x509.KeyUsageCertSign
+	leaf := certificateTemplate("Authenticator Attestation", "keyfob virtual authenticator")
+	leaf.ExtraExtensions = []pkix.Extension{aaguidExtension(aaguid)}
+
+	rootDER, err1 := x509.CreateCertificate(rand.Reader, root, root, &rootKey.PublicKey, rootKey)
+	leafDER, err2 := x509.CreateCertificate(rand.Reader, leaf, root, &leafKey.PublicKey, rootKey)
+	return &attestationChain{PrivateKey: private, Certificate: leafDER, Root: rootDER}, errors.Join(err1, err2)
+}
+
+func certificateTemplate(unit, name string) *x509.Certificate {
+	return &x509.Certificate{
+		Subject: pkix.Name{
+			Country:            []string{"AA"}, // a code that is nobody's
+			Organization:       []string{"keyfob"},
+			OrganizationalUnit: []string{unit},
+			CommonName:         name,
+		},
+		// Valid on every clock: a key's certificate outlives the key.
+		NotBefore:             time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
+		NotAfter:              time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
+		BasicConstraintsValid: true,
+	}
+}

@@ -1,0 +1,523 @@
+package virtual
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdh"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/keyfob-go/keyfob/cose"
+	"github.com/keyfob-go/keyfob/ctap2"
+)
+
+func requireRetries(t *testing.T, client *ctap2.Client, want int, wantPowerCycle bool) {
+	t.Helper()
+	retries, powerCycle, err := client.PINRetries(t.Context(), 2)
+	require.NoError(t, err)
+	require.Equal(t, want, retries)
+	require.Equal(t, wantPowerCycle, powerCycle)
+}
+
+func TestPINLifeWithEachProtocol(t *testing.T) {
+	t.Parallel()
+	for _, p := range []ctap2.PINProtocol{1, 2} {
+		_, client := newKey(t, Config{})
+		info, err := client.GetInfo(t.Context())
+		require.NoError(t, err)
+		set, supported := info.Option("clientPin")
+		require.True(t, supported)
+		require.False(t, set)
+		_, err = client.PINToken(t.Context(), agree(t, client, p), pin)
+		require.ErrorIs(t, err, ctap2.ErrPINNotSet)
+		require.ErrorIs(t, client.ChangePIN(t.Context(), agree(t, client, p), pin, wrongPIN), ctap2.ErrPINNotSet)
+
+		require.NoError(t, client.SetPIN(t.Context(), agree(t, client, p), []byte("é漢字-")))
+		require.ErrorIs(t, client.SetPIN(t.Context(), agree(t, client, p), pin), ctap2.ErrPINAuthInvalid)
+		require.NoError(t, client.ChangePIN(t.Context(), agree(t, client, p), []byte("é漢字-"), pin))
+		require.ErrorIs(t, client.ChangePIN(t.Context(), agree(t, client, p), wrongPIN, pin), ctap2.ErrPINInvalid)
+		requireRetries(t, client, 7, false)
+
+		token, err := client.PINToken(t.Context(), agree(t, client, p), pin)
+		require.NoError(t, err)
+		requireRetries(t, client, 8, false)
+		data := register(t, client, withToken(newRequest(), token))
+		require.True(t, data.Flags.Has(ctap2.FlagUV))
+		info, err = client.GetInfo(t.Context())
+		require.NoError(t, err)
+		set, _ = info.Option("clientPin")
+		require.True(t, set)
+	}
+}
+
+func TestPINSoftLockAndBlock(t *testing.T) {
+	t.Parallel()
+	key, client := newKeyWithPIN(t, Config{})
+	for cycle, last := range []ctap2.Status{ctap2.ErrPINAuthBlocked, ctap2.ErrPINAuthBlocked, 0} {
+		if cycle < 2 {
+			require.ErrorIs(t, tryPIN(t, client, wrongPIN), ctap2.ErrPINInvalid)
+			require.ErrorIs(t, tryPIN(t, client, wrongPIN), ctap2.ErrPINInvalid)
+			require.ErrorIs(t, tryPIN(t, client, wrongPIN), last)
+			requireRetries(t, client, 5-3*cycle, true)
+			require.ErrorIs(t, tryPIN(t, client, pin), ctap2.ErrPINAuthBlocked, "not even the right one")
+			requireRetries(t, client, 5-3*cycle, true)
+			key.PowerCycle()
+			requireRetries(t, client, 5-3*cycle, false)
+		}
+	}
+	require.ErrorIs(t, tryPIN(t, client, wrongPIN), ctap2.ErrPINInvalid)
+	require.ErrorIs(t, tryPIN(t, client, wrongPIN), ctap2.ErrPINBlocked)
+	require.ErrorIs(t, tryPIN(t, client, pin), ctap2.ErrPINBlocked)
+	key.PowerCycle()
+	require.ErrorIs(t, tryPIN(t, client, pin), ctap2.ErrPINBlocked)
+	require.ErrorIs(t, client.ChangePIN(t.Context(), agree(t, client, 2), pin, pin), ctap2.ErrPINBlocked)
+
+	require.NoError(t, client.Reset(t.Context()))
+	requireRetries(t, client, 8, false)
+	require.ErrorIs(t, tryPIN(t, client, pin), ctap2.ErrPINNotSet)
+}
+
+func TestRightPINForgivesWrongOnes(t *testing.T) {
+	t.Parallel()
+	_, client := newKeyWithPIN(t, Config{})
+	for range 4 {
+		require.ErrorIs(t, tryPIN(t, client, wrongPIN), ctap2.ErrPINInvalid)
+		require.ErrorIs(t, tryPIN(t, client, wrongPIN), ctap2.ErrPINInvalid)
+		require.NoError(t, tryPIN(t, client, pin))
+	}
+}
+
+func TestWrongPINEndsKeyAgreement(t *testing.T) {
+	t.Parallel()
+	_, client := newKeyWithPIN(t, Config{})
+	shared, other := agree(t, client, 2), agree(t, client, 1)
+	_, err := client.PINToken(t.Context(), shared, wrongPIN)
+	require.ErrorIs(t, err, ctap2.ErrPINInvalid)
+	_, err = client.PINToken(t.Context(), shared, pin)
+	require.ErrorIs(t, err, ctap2.ErrPINInvalid, "the old secret decrypts to nonsense")
+	_, err = client.PINToken(t.Context(), other, pin)
+	require.NoError(t, err, "the other protocol has a key of its own")
+}
+
+// rawPIN sends a new PIN that the client would not.
+func rawPIN(t *testing.T, client *ctap2.Client, padded []byte) error {
+	t.Helper()
+	shared := agree(t, client, 2)
+	enc, err := shared.Encrypt(padded)
+	require.NoError(t, err)
+	return statusOrNil(send(t, client.Transport.(*Authenticator), ctap2.CommandClientPIN, &ctap2.ClientPINRequest{
+		PINUVAuthProtocol: 2,
+		Subcommand:        ctap2.SubcommandSetPIN,
+		KeyAgreement:      shared.PublicKey(),
+		PINUVAuthParam:    shared.Authenticate(enc),
+		NewPINEnc:         enc,
+	}))
+}
+
+func statusOrNil(s ctap2.Status) error {
+	if s == 0 {
+		return nil
+	}
+	return s
+}
+
+func TestNewPINPolicy(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		padded []byte
+		want   ctap2.Status
+	}{
+		"empty":                        {make([]byte, 64), ctap2.ErrPINPolicyViolation},
+		"three characters in 9 bytes":  {append([]byte("漢字漢"), make([]byte, 55)...), ctap2.ErrPINPolicyViolation},
+		"four characters":              {append([]byte("漢字漢字"), make([]byte, 52)...), 0},
+		"63 bytes":                     {append(bytes.Repeat([]byte{'x'}, 63), 0), 0},
+		"64 bytes":                     {bytes.Repeat([]byte{'x'}, 64), ctap2.ErrPINPolicyViolation},
+		"no UTF-8":                     {append([]byte("\xff\xff\xff\xff"), make([]byte, 60)...), ctap2.ErrPINPolicyViolation},
+		"padded to another size":       {make([]byte, 48), ctap2.ErrInvalidParameter},
+		"padded to the size of a hash": {append([]byte("1234"), make([]byte, 12)...), ctap2.ErrInvalidParameter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, client := newKey(t, Config{})
+			requireStatus(t, tt.want, rawPIN(t, client, tt.padded))
+			info, err := client.GetInfo(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, tt.want == 0, info.Options["clientPin"])
+		})
+	}
+}
+
+func TestClientPINRefuses(t *testing.T) {
+	t.Parallel()
+	type request = ctap2.ClientPINRequest
+	const withPermissions = ctap2.SubcommandGetPINTokenWithPermissions
+	reader := Config{UserVerification: recognize}
+	for name, tt := range map[string]struct {
+		config Config
+		req    request
+		want   ctap2.Status
+	}{
+		"unknown subcommand":              {req: request{Subcommand: 0x08}, want: ctap2.ErrInvalidSubcommand},
+		"agreement without protocol":      {req: request{Subcommand: 2}, want: ctap2.ErrMissingParameter},
+		"agreement with unknown protocol": {req: request{Subcommand: 2, PINUVAuthProtocol: 3}, want: ctap2.ErrInvalidParameter},
+		"agreement with protocol that is switched off": {
+			Config{PINUVAuthProtocols: []ctap2.PINProtocol{2}}, request{Subcommand: 2, PINUVAuthProtocol: 1}, ctap2.ErrInvalidParameter,
+		},
+		"setPIN without parameters":    {req: request{Subcommand: 3, PINUVAuthProtocol: 2}, want: ctap2.ErrMissingParameter},
+		"changePIN without parameters": {req: request{Subcommand: 4, PINUVAuthProtocol: 2}, want: ctap2.ErrMissingParameter},
+		"token without parameters":     {req: request{Subcommand: 5, PINUVAuthProtocol: 2}, want: ctap2.ErrMissingParameter},
+		"2.0 token with permissions": {
+			req: request{Subcommand: 5, PINUVAuthProtocol: 2, Permissions: 3}, want: ctap2.ErrInvalidParameter,
+		},
+		"2.0 token with RP ID":      {req: request{Subcommand: 5, PINUVAuthProtocol: 2, RPID: "x"}, want: ctap2.ErrInvalidParameter},
+		"token without permissions": {req: request{Subcommand: withPermissions, PINUVAuthProtocol: 2}, want: ctap2.ErrMissingParameter},
+		"token for credential management": {
+			req: request{Subcommand: withPermissions, PINUVAuthProtocol: 2, Permissions: 5, RPID: "x"}, want: ctap2.ErrUnauthorizedPermission,
+		},
+		"token without RP ID": {
+			req: request{Subcommand: withPermissions, PINUVAuthProtocol: 2, Permissions: 1}, want: ctap2.ErrInvalidParameter,
+		},
+		"UV retries without a reader": {req: request{Subcommand: 7}, want: ctap2.ErrInvalidSubcommand},
+		"UV token without a reader":   {req: request{Subcommand: 6, PINUVAuthProtocol: 2}, want: ctap2.ErrInvalidSubcommand},
+		"UV token without parameters": {reader, request{Subcommand: 6, PINUVAuthProtocol: 2}, ctap2.ErrMissingParameter},
+		"PIN on a key without":        {Config{NoClientPIN: true}, request{Subcommand: 1}, ctap2.ErrInvalidSubcommand},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key, _ := newKey(t, tt.config)
+			require.Equal(t, tt.want, send(t, key, ctap2.CommandClientPIN, &tt.req))
+		})
+	}
+}
+
+func TestClientPINRefusesZeroPermissions(t *testing.T) {
+	t.Parallel()
+	key, _ := newKey(t, Config{})
+	require.Equal(t, ctap2.ErrInvalidParameter, send(t, key, ctap2.CommandClientPIN, map[int]any{1: 2, 2: 9, 9: 0, 10: "x"}))
+}
+
+func TestSetPINRefusesForgery(t *testing.T) {
+	t.Parallel()
+	key, client := newKey(t, Config{})
+	shared := agree(t, client, 2)
+	enc, err := shared.Encrypt(append([]byte("1234"), make([]byte, 60)...))
+	require.NoError(t, err)
+	req := &ctap2.ClientPINRequest{
+		PINUVAuthProtocol: 2, Subcommand: 3, KeyAgreement: shared.PublicKey(), NewPINEnc: enc, PINUVAuthParam: make([]byte, 32),
+	}
+	require.Equal(t, ctap2.ErrPINAuthInvalid, send(t, key, ctap2.CommandClientPIN, req))
+
+	// A key that is no point of the curve, and one that is for signing.
+	type point struct {
+		Kty int    `cbor:"1,keyasint"`
+		Alg int    `cbor:"3,keyasint"`
+		Crv int    `cbor:"-1,keyasint"`
+		X   []byte `cbor:"-2,keyasint"`
+		Y   []byte `cbor:"-3,keyasint"`
+	}
+	off := point{2, -25, 1, make([]byte, 32), make([]byte, 32)}
+	params := map[int]any{1: 2, 2: 3, 3: off, 4: make([]byte, 32), 5: enc}
+	require.Equal(t, ctap2.ErrInvalidParameter, send(t, key, ctap2.CommandClientPIN, params))
+	signer, err := newSigner(cose.ES256)
+	require.NoError(t, err)
+	params[3] = &cose.Key{Algorithm: cose.ES256, Public: signer.Public()}
+	require.Equal(t, ctap2.ErrInvalidParameter, send(t, key, ctap2.CommandClientPIN, params))
+	requireRetries(t, client, 8, false)
+}
+
+func TestUVToken(t *testing.T) {
+	t.Parallel()
+	var verdict error
+	touches := 0
+	_, client := newKeyWithPIN(t, Config{
+		UserPresence: func(context.Context, Prompt) error { touches++; return nil },
+		UserVerification: func(_ context.Context, p Prompt) error {
+			require.Equal(t, Prompt{ctap2.CommandClientPIN, testRP.ID}, p)
+			return verdict
+		},
+	})
+	get := func() (*ctap2.Token, error) {
+		return client.UVToken(t.Context(), agree(t, client, 2), ctap2.PermissionMakeCredential, testRP.ID)
+	}
+	token, err := get()
+	require.NoError(t, err)
+	data := register(t, client, withToken(newRequest(), token))
+	require.True(t, data.Flags.Has(ctap2.FlagUV|ctap2.FlagUP))
+	require.Zero(t, touches, "the finger on the reader is a touch")
+
+	verdict = ctap2.ErrUserActionTimeout
+	_, err = get()
+	require.ErrorIs(t, err, ctap2.ErrUserActionTimeout)
+	verdict = errors.New("who?")
+	for _, want := range []ctap2.Status{ctap2.ErrUVInvalid, ctap2.ErrUVInvalid, ctap2.ErrUVBlocked, ctap2.ErrUVBlocked} {
+		_, err = get()
+		require.ErrorIs(t, err, want)
+	}
+	verdict = nil
+	_, err = get()
+	require.ErrorIs(t, err, ctap2.ErrUVBlocked)
+	require.NoError(t, tryPIN(t, client, pin))
+	_, err = get()
+	require.NoError(t, err)
+}
+
+func TestTokenIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		permissions ctap2.Permission
+		rpID        string
+		meanwhile   func(t *testing.T, key *Authenticator, client *ctap2.Client)
+		want        ctap2.Status
+	}{
+		"never":                 {1, testRP.ID, func(*testing.T, *Authenticator, *ctap2.Client) {}, 0},
+		"for another command":   {2, testRP.ID, func(*testing.T, *Authenticator, *ctap2.Client) {}, ctap2.ErrPINAuthInvalid},
+		"for another RP":        {1, "example.com", func(*testing.T, *Authenticator, *ctap2.Client) {}, ctap2.ErrPINAuthInvalid},
+		"soon":                  {1, testRP.ID, func(*testing.T, *Authenticator, *ctap2.Client) { time.Sleep(tokenFirstUse - 1) }, 0},
+		"when unused too long":  {1, testRP.ID, func(*testing.T, *Authenticator, *ctap2.Client) { time.Sleep(tokenFirstUse) }, ctap2.ErrPINAuthInvalid},
+		"after a power cycle":   {1, testRP.ID, func(_ *testing.T, k *Authenticator, _ *ctap2.Client) { k.PowerCycle() }, ctap2.ErrPINAuthInvalid},
+		"after another token":   {1, testRP.ID, func(t *testing.T, _ *Authenticator, c *ctap2.Client) { newToken(t, c, 2) }, ctap2.ErrPINAuthInvalid},
+		"after one of protocol": {1, testRP.ID, func(t *testing.T, _ *Authenticator, c *ctap2.Client) { newToken(t, c, 1) }, ctap2.ErrPINAuthInvalid},
+		"after a new PIN": {1, testRP.ID, func(t *testing.T, _ *Authenticator, c *ctap2.Client) {
+			require.NoError(t, c.ChangePIN(t.Context(), agree(t, c, 2), pin, pin))
+		}, ctap2.ErrPINAuthInvalid},
+		"after a reset": {1, testRP.ID, func(t *testing.T, _ *Authenticator, c *ctap2.Client) {
+			require.NoError(t, c.Reset(t.Context()))
+		}, ctap2.ErrPINAuthInvalid},
+		"after its one touch": {3, testRP.ID, func(t *testing.T, _ *Authenticator, c *ctap2.Client) {
+			register(t, c, newRequest())
+		}, ctap2.ErrPINAuthInvalid},
+		"not after silence": {1, testRP.ID, func(t *testing.T, _ *Authenticator, c *ctap2.Client) {
+			req := ask()
+			req.Options.UserPresence = no()
+			_, err := c.GetAssertion(t.Context(), req)
+			require.ErrorIs(t, err, ctap2.ErrNoCredentials)
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				key, client := newKeyWithPIN(t, Config{})
+				token, err := client.PINTokenWithPermissions(t.Context(), agree(t, client, 2), pin, tt.permissions, tt.rpID)
+				require.NoError(t, err)
+				tt.meanwhile(t, key, client)
+				_, err = client.MakeCredential(t.Context(), withToken(newRequest(), token))
+				requireStatus(t, tt.want, err)
+			})
+		})
+	}
+}
+
+func TestTokenWithoutRPIDIsBoundByItsFirstUse(t *testing.T) {
+	t.Parallel()
+	_, client := newKeyWithPIN(t, Config{})
+	token, err := client.PINToken(t.Context(), agree(t, client, 2), pin)
+	require.NoError(t, err)
+	silent := askWithToken(token)
+	silent.Options.UserPresence = no() // does not spend the token
+	_, err = client.GetAssertion(t.Context(), silent)
+	require.ErrorIs(t, err, ctap2.ErrNoCredentials)
+	silent.RPID = "example.com"
+	_, err = client.GetAssertion(t.Context(), silent)
+	require.ErrorIs(t, err, ctap2.ErrPINAuthInvalid)
+}
+
+func TestTokenDiesOfAge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, client := newKeyWithPIN(t, Config{})
+		token := newToken(t, client, 2)
+		silent := askWithToken(token)
+		silent.Options.UserPresence = no()
+		for range tokenLifetime/(tokenFirstUse-1) - 1 {
+			time.Sleep(tokenFirstUse - 1)
+			_, err := client.GetAssertion(t.Context(), silent)
+			require.ErrorIs(t, err, ctap2.ErrNoCredentials)
+		}
+		time.Sleep(2 * tokenFirstUse)
+		_, err := client.GetAssertion(t.Context(), silent)
+		require.ErrorIs(t, err, ctap2.ErrPINAuthInvalid)
+	})
+}
+
+func TestPresenceOfUVTokenDiesOfAge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		touches := 0
+		_, client := newKey(t, Config{
+			UserPresence:     func(context.Context, Prompt) error { touches++; return nil },
+			UserVerification: recognize,
+		})
+		id := register(t, client, newRequest()).Credential.ID
+		token, err := client.UVToken(t.Context(), agree(t, client, 2), 3, testRP.ID)
+		require.NoError(t, err)
+		silent := askWithToken(token, id)
+		silent.Options.UserPresence = no()
+		_, err = client.GetAssertion(t.Context(), silent)
+		require.NoError(t, err)
+		touches = 0
+		time.Sleep(tokenPresence)
+		_, err = client.GetAssertion(t.Context(), askWithToken(token, id))
+		require.NoError(t, err)
+		require.Equal(t, 1, touches)
+	})
+}
+
+func TestUserCallbacksAreTimed(t *testing.T) {
+	t.Parallel()
+	stall := func(ctx context.Context, _ Prompt) error { <-ctx.Done(); return ctx.Err() }
+	synctest.Test(t, func(t *testing.T) {
+		_, client := newKey(t, Config{UserPresence: stall, TouchTimeout: time.Minute})
+		start := time.Now()
+		require.ErrorIs(t, client.Selection(t.Context()), ctap2.ErrUserActionTimeout)
+		require.Equal(t, time.Minute, time.Since(start))
+	})
+	synctest.Test(t, func(t *testing.T) {
+		key, client := newKey(t, Config{UserPresence: stall})
+		cause := errors.New("changed my mind")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, cause)
+		defer cancel()
+		require.ErrorIs(t, client.Selection(ctx), cause)
+
+		time.AfterFunc(time.Second, key.PowerCycle)
+		require.ErrorIs(t, client.Selection(t.Context()), errPowerCycled)
+	})
+}
+
+func TestCallbacksMayUseTheKey(t *testing.T) {
+	t.Parallel()
+	var key *Authenticator
+	key, client := newKey(t, Config{UserPresence: func(context.Context, Prompt) error {
+		require.Zero(t, key.Credentials())
+		key.PowerCycle()
+		return nil
+	}})
+	require.ErrorIs(t, client.Selection(t.Context()), errPowerCycled)
+}
+
+func TestCommandsTakeTurns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		key, client := newKey(t, Config{UserPresence: func(context.Context, Prompt) error { time.Sleep(time.Second); return nil }})
+		done := make(chan error)
+		for range 3 {
+			go func() { done <- client.Selection(background) }()
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		_, err := key.CBOR(ctx, []byte{4}, nil)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		start := time.Now()
+		for range 3 {
+			require.NoError(t, <-done)
+		}
+		require.Equal(t, 3*time.Second-time.Millisecond, time.Since(start))
+	})
+}
+
+func TestResetClearsEverything(t *testing.T) {
+	t.Parallel()
+	key, client := newKeyWithPIN(t, Config{Attestation: AttestationBasic})
+	root := key.AttestationRoot()
+	sealed := register(t, client, newRequest()).Credential.ID
+	passkey(t, client, 1, newToken(t, client, 2))
+	require.NoError(t, client.Reset(t.Context()))
+	require.Zero(t, key.Credentials())
+	for _, allow := range [][][]byte{{sealed}, nil} {
+		_, err := client.GetAssertion(t.Context(), ask(allow...))
+		require.ErrorIs(t, err, ctap2.ErrNoCredentials)
+	}
+	require.NoError(t, client.SetPIN(t.Context(), agree(t, client, 1), pin))
+	require.Equal(t, root, key.AttestationRoot())
+}
+
+func TestResetWindow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		key, client := newKey(t, Config{ResetWindow: 10 * time.Second})
+		time.Sleep(10*time.Second - 1)
+		require.NoError(t, client.Reset(t.Context()))
+		time.Sleep(time.Nanosecond)
+		require.ErrorIs(t, client.Reset(t.Context()), ctap2.ErrNotAllowed)
+		key.PowerCycle()
+		require.NoError(t, client.Reset(t.Context()))
+	})
+}
+
+func TestGetInfoAnnouncesTheConfiguration(t *testing.T) {
+	t.Parallel()
+	_, client := newKey(t, Config{})
+	info, err := client.GetInfo(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"FIDO_2_0", "FIDO_2_1"}, info.Versions)
+	require.Equal(t, []ctap2.PINProtocol{2, 1}, info.PINUVAuthProtocols)
+	require.Equal(t, map[string]bool{
+		"rk": true, "up": true, "plat": false, "clientPin": false, "pinUvAuthToken": true, "makeCredUvNotRqd": true,
+	}, info.Options)
+	require.EqualValues(t, 8, info.MaxCredentialCountInList)
+	require.EqualValues(t, 128, info.MaxCredentialIDLength)
+	require.EqualValues(t, 100, *info.RemainingDiscoverableCredentials)
+	require.Equal(t, defaultAAGUID, info.AAGUID)
+
+	_, client = newKey(t, Config{
+		AAGUID: ctap2.AAGUID{1}, Algorithms: []cose.Algorithm{cose.RS256}, NoClientPIN: true, AlwaysUV: true, Capacity: 7,
+	})
+	info, err = client.GetInfo(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, map[string]bool{
+		"rk": true, "up": true, "plat": false, "pinUvAuthToken": false, "makeCredUvNotRqd": false, "alwaysUv": true,
+	}, info.Options)
+	require.Equal(t, params(cose.RS256), info.Algorithms)
+	require.Equal(t, ctap2.AAGUID{1}, info.AAGUID)
+	require.EqualValues(t, 7, *info.RemainingDiscoverableCredentials)
+}
+
+func TestNewRefusesWhatNoKeyCanBe(t *testing.T) {
+	t.Parallel()
+	for _, c := range []Config{
+		{Algorithms: []cose.Algorithm{-999}},
+		{Algorithms: []cose.Algorithm{}},
+		{PINUVAuthProtocols: []ctap2.PINProtocol{3}},
+		{PINUVAuthProtocols: []ctap2.PINProtocol{}},
+		{Capacity: -1},
+		{MaxCredentialIDLength: minIDLength - 1},
+		{TouchTimeout: -1},
+		{StateFile: t.TempDir()},
+	} {
+		_, err := New(c)
+		require.Error(t, err, "%+v", c)
+		require.True(t, strings.HasPrefix(err.Error(), "virtual: "), err)
+	}
+}
+
+// platformSecret is the shared secret of a platform with a key of its own.
+func platformSecret(t *testing.T, p ctap2.PINProtocol, public *ecdh.PublicKey) *ctap2.SharedSecret {
+	t.Helper()
+	own, err := ecdh.P256().GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	s, err := ctap2.NewSharedSecret(p, own, public)
+	require.NoError(t, err)
+	return s
+}
+
+func TestPINHashOfWrongSizeIsAWrongPIN(t *testing.T) {
+	t.Parallel()
+	key, client := newKeyWithPIN(t, Config{})
+	hash := sha256.Sum256(pin)
+	for i, size := range []int{0, 32} {
+		shared := platformSecret(t, 2, key.volatile.keyAgreement[2].PublicKey())
+		enc, err := shared.Encrypt(hash[:size])
+		require.NoError(t, err)
+		req := &ctap2.ClientPINRequest{PINUVAuthProtocol: 2, Subcommand: 5, KeyAgreement: shared.PublicKey(), PINHashEnc: enc}
+		require.Equal(t, ctap2.ErrPINInvalid, send(t, key, ctap2.CommandClientPIN, req), fmt.Sprint(size))
+		requireRetries(t, client, 7-i, false)
+	}
+}

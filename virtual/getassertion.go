@@ -1,0 +1,255 @@
+package virtual
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"time"
+
+	"github.com/keyfob-go/keyfob/ctap2"
+)
+
+const paramGetAssertionOptions key = 0x05
+
+var isGetAssertion = isRecord(
+	required(key(0x01), isText),
+	required(key(0x02), isHash),
+	optional(key(0x03), isListOf(isDescriptor)),
+	optional(key(0x04), isRecord(
+		optional(extensionHMACSecret, isHMACSecret),
+	)),
+	optional(paramGetAssertionOptions, isOptions),
+	optional(key(0x06), isBytes),
+	optional(key(0x07), isUnsigned),
+)
+
+var isHMACSecret = isRecord(
+	required(key(0x01), isMap),
+	required(key(0x02), isBytes),
+	required(key(0x03), isBytes),
+	optional(key(0x04), isUnsigned),
+)
+
+// walk is an assertion that the platform has not yet seen all answers of, section 6.3.
+type walk struct {
+	*assertion
+	rest []*credential
+	last time.Time // when the platform saw the last answer
+	era  int       // a power cycle or reset ends it
+}
+
+const walkTimeout = 30 * time.Second
+
+// assertion is a request that the user has agreed to.
+type assertion struct {
+	rpID           string
+	clientDataHash []byte
+	user           evidence
+	secrets        *secrets // nil without hmac-secret
+}
+
+// getAssertion is authenticatorGetAssertion, in the order of section 6.2.2.
+func (a *Authenticator) getAssertion(ctx context.Context, c *call, params []byte) (any, error) {
+	req := new(ctap2.GetAssertionRequest)
+	sent, err := decode(params, isGetAssertion, req)
+	if err != nil {
+		return nil, err
+	}
+	wantTouch := req.Options.UserPresence == nil || *req.Options.UserPresence
+	auth := &authorization{
+		rpID:           req.RPID,
+		clientDataHash: req.ClientDataHash,
+		param:          req.PINUVAuthParam,
+		protocol:       req.PINUVAuthProtocol,
+		permission:     ctap2.PermissionGetAssertion,
+		uv:             req.Options.UserVerification,
+		required:       a.config.AlwaysUV && wantTouch,
+	}
+	if err := a.begin(ctx, c, auth); err != nil {
+		return nil, err
+	}
+	if err := a.checkGetAssertion(req, sent, auth, wantTouch); err != nil {
+		return nil, err
+	}
+	user, err := a.authorize(ctx, c, auth)
+	if err != nil {
+		return nil, err
+	}
+	found := a.applicable(req, user)
+	if len(found) == 0 {
+		return nil, ctap2.ErrNoCredentials
+	}
+	if user, err = a.consent(ctx, c, req.RPID, wantTouch, user); err != nil {
+		return nil, err
+	}
+	secrets, err := a.openSalts(req.Extensions.HMACSecret)
+	if err != nil {
+		return nil, err
+	}
+	if len(req.AllowList) > 0 {
+		found = found[:1] // the rest is of no use to the platform
+	}
+	return a.firstAssertion(c, &assertion{req.RPID, req.ClientDataHash, user, secrets}, found)
+}
+
+// consent waits for the touch that the platform wants, unless it came with the verification. Without one the assertion says
+// that there was none.
+func (a *Authenticator) consent(
+	ctx context.Context, c *call, rpID string, wantTouch bool, user evidence,
+) (evidence, error) {
+	if !wantTouch {
+		user.present = false
+		return user, nil
+	}
+	if !user.present {
+		if err := a.touch(ctx, c, rpID); err != nil {
+			return evidence{}, err
+		}
+	}
+	user.present = true
+	a.spendToken()
+	return user, nil
+}
+
+func (a *Authenticator) checkGetAssertion(
+	req *ctap2.GetAssertionRequest, sent message, auth *authorization, wantTouch bool,
+) error {
+	if err := a.checkUV(auth); err != nil {
+		return err
+	}
+	if sent.hasIn(paramGetAssertionOptions, "rk") {
+		return ctap2.ErrUnsupportedOption
+	}
+	if req.Extensions.HMACSecret != nil && !wantTouch {
+		return ctap2.ErrUnsupportedOption // section 12.5
+	}
+	return a.checkList(req.AllowList)
+}
+
+// applicable returns the credentials that the platform may use, the newest first where it named none.
+func (a *Authenticator) applicable(req *ctap2.GetAssertionRequest, user evidence) []*credential {
+	var found []*credential
+	if len(req.AllowList) == 0 {
+		found = a.state.discover(req.RPID)
+	}
+	for _, d := range req.AllowList {
+		if held := a.lookUp(d, req.RPID); held != nil {
+			found = append(found, held)
+		}
+	}
+	visible := found[:0]
+	for _, held := range found {
+		if !held.protected(user.verified, len(req.AllowList) > 0) {
+			visible = append(visible, held)
+		}
+	}
+	return visible
+}
+
+// firstAssertion signs with the first of the credentials and remembers the others.
+func (a *Authenticator) firstAssertion(
+	c *call, as *assertion, found []*credential,
+) (*ctap2.GetAssertionResponse, error) {
+	resp, err := a.assert(as, found[0])
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 1 {
+		resp.NumberOfCredentials = uint(len(found))
+		c.session.walk = &walk{as, found[1:], time.Now(), a.era}
+	}
+	return resp, nil
+}
+
+// getNextAssertion is authenticatorGetNextAssertion, section 6.3.
+func (a *Authenticator) getNextAssertion(_ context.Context, c *call, _ []byte) (any, error) {
+	w := c.session.walk
+	if w == nil || len(w.rest) == 0 || w.era != a.era || time.Since(w.last) >= walkTimeout {
+		c.session.walk = nil
+		return nil, ctap2.ErrNotAllowed
+	}
+	resp, err := a.assert(w.assertion, w.rest[0])
+	if err != nil {
+		return nil, err
+	}
+	w.rest, w.last = w.rest[1:], time.Now()
+	return resp, nil
+}
+
+// assert signs with one credential.
+func (a *Authenticator) assert(as *assertion, cred *credential) (*ctap2.GetAssertionResponse, error) {
+	if err := a.update(func(s *state) { s.SignCount++ }); err != nil {
+		return nil, err
+	}
+	data := a.authData(as.rpID, as.user)
+	out, err := as.secrets.outputs(a.state.hmacSecret(cred, as.user.verified))
+	if err != nil {
+		return nil, err
+	}
+	if err := addExtensions(data, ctap2.GetAssertionOutputs{HMACSecret: out}, out != nil); err != nil {
+		return nil, err
+	}
+	resp := &ctap2.GetAssertionResponse{
+		Credential: &ctap2.CredentialDescriptor{ID: cred.ID, Type: ctap2.PublicKeyType},
+		User:       cred.userFor(as.user),
+	}
+	if resp.AuthData, err = data.Marshal(); err != nil {
+		return nil, err
+	}
+	resp.Signature, err = cred.sign(append(resp.AuthData[:len(resp.AuthData):len(resp.AuthData)], as.clientDataHash...))
+	return resp, err
+}
+
+// userFor returns what the platform may learn of the credential's user: no names unless the user was verified, section 6.2.2
+// step 12.
+func (c *credential) userFor(user evidence) *ctap2.User {
+	if !c.Discoverable {
+		return nil
+	}
+	if !user.verified {
+		return &ctap2.User{ID: c.User.ID}
+	}
+	return &c.User
+}
+
+// secrets are the decrypted inputs of extension hmac-secret.
+type secrets struct {
+	shared *ctap2.SharedSecret
+	salts  []byte // one or two of 32 bytes
+}
+
+const saltSize = 32
+
+// openSalts decrypts the salts, section 12.5. It returns nil without any.
+func (a *Authenticator) openSalts(in *ctap2.HMACSecretInput) (*secrets, error) {
+	if in == nil {
+		return nil, nil
+	}
+	shared, err := a.agree(orDefault(in.PINUVAuthProtocol, ctap2.PINProtocol1), in.KeyAgreement)
+	if err != nil {
+		return nil, err
+	}
+	if !shared.Verify(in.SaltEnc, in.SaltAuth) {
+		return nil, ctap2.ErrPINAuthInvalid
+	}
+	salts, err := shared.Decrypt(in.SaltEnc)
+	if err != nil || len(salts) != saltSize && len(salts) != 2*saltSize {
+		return nil, ctap2.ErrInvalidParameter
+	}
+	return &secrets{shared, salts}, nil
+}
+
+// outputs returns the encrypted secrets of the credential that has this key, one for each salt; nil where none was asked
+// for.
+func (s *secrets) outputs(credRandom []byte) ([]byte, error) {
+	if s == nil {
+		return nil, nil
+	}
+	var plain []byte
+	for salts := s.salts; len(salts) > 0; salts = salts[saltSize:] {
+		mac := hmac.New(sha256.New, credRandom)
+		mac.Write(salts[:saltSize])
+		plain = mac.Sum(plain)
+	}
+	return s.shared.Encrypt(plain)
+}

@@ -1,0 +1,182 @@
+package virtual
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// state is what survives a power cycle. It is never changed in place: see [Authenticator.update].
+type state struct {
+	Version     int               `json:"version"`
+	Secret      []byte            `json:"secret"` // 32 bytes, the root of all that is derived
+	SignCount   uint32            `json:"signCount"`
+	PINHash     []byte            `json:"pinHash,omitempty"` // LEFT(SHA-256(PIN), 16), nil without a PIN
+	PINRetries  int               `json:"pinRetries"`
+	UVRetries   int               `json:"uvRetries"`
+	Credentials []*credential     `json:"credentials"` // the oldest first; none is ever changed
+	Attestation *attestationChain `json:"attestation,omitempty"`
+}
+
+const (
+	stateVersion  = 1
+	secretSize    = 32
+	pinHashSize   = 16
+	maxStateBytes = 64 << 20
+)
+
+func newState() *state {
+	s := &state{
+		Version:     stateVersion,
+		Secret:      make([]byte, secretSize),
+		PINRetries:  maxPINRetries,
+		UVRetries:   maxUVRetries,
+		Credentials: []*credential{},
+	}
+	rand.Read(s.Secret)
+	return s
+}
+
+func (s *state) clone() *state {
+	next := *s
+	next.Credentials = slices.Clone(s.Credentials)
+	return &next
+}
+
+// update makes a change that survives a power cycle: either it is on the disk and holds, or nothing has changed.
+func (a *Authenticator) update(change func(s *state)) error {
+	next := a.state.clone()
+	change(next)
+	if err := saveState(a.config.StateFile, next); err != nil {
+		return err
+	}
+	a.state = next
+	return nil
+}
+
+// loadState returns a new state when there is no file yet, and saves it at once: a key that cannot keep anything is of no
+// use.
+func loadState(path string) (*state, error) {
+	if path == "" {
+		return newState(), nil
+	}
+	s, err := readState(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		s = newState()
+		err = saveState(path, s)
+	}
+	return s, err
+}
+
+func readState(path string) (*state, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxStateBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	s, err := parseState(b)
+	if err != nil {
+		return nil, fmt.Errorf("state file %s is corrupt: %w", path, err)
+	}
+	return s, nil
+}
+
+func parseState(b []byte) (*state, error) {
+	if len(b) > maxStateBytes {
+		return nil, errors.New("too long")
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	s := new(state)
+	if err := d.Decode(s); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, errors.New("more than one value")
+	}
+	return s, s.check()
+}
+
+// check finds what this package would never have written.
+func (s *state) check() error {
+	switch {
+	case s.Version != stateVersion:
+		return fmt.Errorf("version %d, want %d", s.Version, stateVersion)
+	case len(s.Secret) != secretSize:
+		return errors.New("secret of the wrong size")
+	case s.PINHash != nil && len(s.PINHash) != pinHashSize:
+		return errors.New("PIN hash of the wrong size")
+	case s.PINRetries < 0 || s.PINRetries > maxPINRetries || s.UVRetries < 0 || s.UVRetries > maxUVRetries:
+		return errors.New("retries out of range")
+	}
+	for i, c := range s.Credentials {
+		if err := c.check(); err != nil {
+			return fmt.Errorf("credential %d: %w", i, err)
+		}
+	}
+	if s.Attestation != nil {
+		return s.Attestation.check()
+	}
+	return nil
+}
+
+func (c *credential) check() error {
+	if c == nil || len(c.ID) != storedIDSize || c.CredProtect > 3 {
+		return errors.New("missing or with members of the wrong size")
+	}
+	_, err := parseSigner(c.Algorithm, c.PrivateKey)
+	return err
+}
+
+// saveState replaces the file in one step: after a crash it holds the old state or the new one.
+func saveState(path string, s *state) error {
+	if path == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(s, "", "\t")
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, filepath.Base(path)+".tmp*") // mode 0600
+	if err != nil {
+		return err
+	}
+	err = writeAndSync(f, append(b, '\n'))
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+		return err
+	}
+	syncDir(dir)
+	return nil
+}
+
+func writeAndSync(f *os.File, b []byte) error {
+	_, err := f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// syncDir makes a rename last. Not every system can do it, so an error means nothing.
+func syncDir(dir string) {
+	if d, err := os.Open(dir); err == nil {
+		d.Sync()
+		d.Close()
+	}
+}

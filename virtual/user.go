@@ -1,0 +1,148 @@
+package virtual
+
+import (
+	"context"
+	"errors"
+
+	"github.com/keyfob-go/keyfob/ctap2"
+	"github.com/keyfob-go/keyfob/ctaphid"
+)
+
+// evidence is what a command has found out about the user.
+type evidence struct {
+	present  bool
+	verified bool
+}
+
+// touch waits for the user's touch.
+func (a *Authenticator) touch(ctx context.Context, c *call, rpID string) error {
+	err := a.ask(ctx, c, rpID, a.config.UserPresence)
+	if _, ok := errors.AsType[ctap2.Status](err); err != nil && !ok {
+		return ctap2.ErrOperationDenied
+	}
+	return err
+}
+
+// ask runs one of the user's callbacks with a deadline. The state may have changed when it returns, but only by a power
+// cycle, which ends ctx.
+func (a *Authenticator) ask(
+	ctx context.Context, c *call, rpID string, callback func(context.Context, Prompt) error,
+) error {
+	limited, cancel := context.WithTimeout(ctx, a.config.TouchTimeout)
+	defer cancel()
+	var err error
+	a.outside(func() {
+		c.keepalive(ctaphid.KeepaliveUPNeeded)
+		if callback != nil {
+			err = callback(limited, Prompt{Command: c.command, RPID: rpID})
+		}
+		c.keepalive(ctaphid.KeepaliveProcessing)
+	})
+	switch {
+	case ctx.Err() != nil:
+		return ctap2.ErrKeepaliveCancel
+	case err != nil && limited.Err() != nil:
+		return ctap2.ErrUserActionTimeout
+	}
+	return err
+}
+
+var errNotRecognized = errors.New("the user was not recognized")
+
+// verify is performBuiltInUv of section 6.5.3.1: so many tries while there are any left. Whoever is verified has
+// touched the key as well.
+func (a *Authenticator) verify(ctx context.Context, c *call, rpID string, tries int) error {
+	for ; tries > 0 && a.state.UVRetries > 0; tries-- {
+		if err := a.update(func(s *state) { s.UVRetries-- }); err != nil {
+			return err
+		}
+		err := a.ask(ctx, c, rpID, a.config.UserVerification)
+		if err == nil {
+			return a.update(func(s *state) { s.UVRetries = maxUVRetries })
+		}
+		if _, ok := errors.AsType[ctap2.Status](err); ok { // no verdict of the reader: costs nothing
+			return errors.Join(err, a.update(func(s *state) { s.UVRetries++ }))
+		}
+	}
+	return errNotRecognized
+}
+
+func (a *Authenticator) hasUV() bool { return a.config.UserVerification != nil }
+
+func (a *Authenticator) hasPIN() bool { return a.state.PINHash != nil }
+
+// isProtected reports whether the key is "protected by some form of user verification".
+func (a *Authenticator) isProtected() bool { return a.hasUV() || a.hasPIN() }
+
+// errUVMissing is the status for a request that lacks user verification, as far as the platform can do something about it
+// (sections 6.1.2 and 6.2.2).
+func (a *Authenticator) errUVMissing() error {
+	if a.hasPIN() || !a.isProtected() && !a.config.NoClientPIN {
+		return ctap2.ErrPUATRequired
+	}
+	return ctap2.ErrOperationDenied
+}
+
+// authorization is the part of makeCredential and getAssertion that both treat the same way.
+type authorization struct {
+	rpID           string
+	clientDataHash []byte
+	param          []byte // pinUvAuthParam
+	protocol       ctap2.PINProtocol
+	permission     ctap2.Permission
+	uv             bool // option uv
+	required       bool // by the key's configuration
+}
+
+// begin is steps 1 and 2 of both commands. A zero-length pinUvAuthParam is a platform that wants to know by a touch which
+// key the user means, and then whether it has a PIN.
+func (a *Authenticator) begin(ctx context.Context, c *call, auth *authorization) error {
+	if auth.param == nil {
+		return nil
+	}
+	if len(auth.param) > 0 {
+		return a.checkProtocol(auth.protocol)
+	}
+	if err := a.touch(ctx, c, auth.rpID); err != nil {
+		return err
+	}
+	if a.hasPIN() {
+		return ctap2.ErrPINInvalid
+	}
+	return ctap2.ErrPINNotSet
+}
+
+// checkUV refuses option uv where the key can't verify the user. A pinUvAuthParam takes precedence over it.
+func (a *Authenticator) checkUV(auth *authorization) error {
+	auth.uv = auth.uv && auth.param == nil
+	if auth.uv && !a.hasUV() {
+		return ctap2.ErrInvalidOption
+	}
+	return nil
+}
+
+// authorize finds out whether the user is verified, by the token or by the key itself, and fails where that is required
+// but can't be.
+func (a *Authenticator) authorize(ctx context.Context, c *call, auth *authorization) (evidence, error) {
+	if auth.param != nil {
+		// A key without a PIN and built-in verification has no token, so this refuses a platform that believes otherwise.
+		return a.useToken(auth)
+	}
+	if a.config.AlwaysUV && auth.required && a.hasUV() {
+		auth.uv = true
+	}
+	if !auth.uv {
+		if auth.required {
+			return evidence{}, a.errUVMissing()
+		}
+		return evidence{}, nil
+	}
+	err := a.verify(ctx, c, auth.rpID, maxUVRetries)
+	if errors.Is(err, errNotRecognized) {
+		err = a.errUVMissing()
+	}
+	if err != nil {
+		return evidence{}, err
+	}
+	return evidence{present: true, verified: true}, nil
+}
