@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -17,7 +16,8 @@ const (
 	initTimeout   = 3 * time.Second        // for the answer to INIT
 	replyTimeout  = 5 * time.Second        // for the first packet of an answer, or the next keepalive
 	packetTimeout = 2 * time.Second        // for the next packet of an answer that has begun
-	writeTimeout  = 5 * time.Second        // for the device to take one report; then it is closed
+	writeTimeout  = 5 * time.Second        // for the device to take a message; then it is closed
+	reportTime    = 100 * time.Millisecond // more for each report of a long message
 	totalTimeout  = 5 * time.Minute        // for an answer, however many keepalives arrive
 	cancelTimeout = 500 * time.Millisecond // for the answer to a request that was cancelled
 	resyncTimeout = 500 * time.Millisecond // for the answer to the INIT after one that was abandoned
@@ -52,8 +52,11 @@ type Channel struct {
 	timer  *time.Timer
 	stall  *time.Timer // closes the device that takes no report
 
-	listening atomic.Bool // a transaction wants reports
-	reports   chan []byte // valid until the next is received
+	mu        sync.Mutex
+	listening bool          // guarded by mu; a transaction wants answer
+	answer    reception     // guarded by mu until it is done
+	wake      chan struct{} // there is news in it
+
 	closing   chan struct{}
 	closeOnce sync.Once
 	gone      chan struct{} // closed when nothing can be read any more
@@ -75,7 +78,7 @@ func Open(ctx context.Context, dev io.ReadWriteCloser) (*Channel, error) {
 	c := &Channel{
 		dev: dev, inSize: 64, outSize: 64,
 		turn:    make(chan struct{}, 1),
-		reports: make(chan []byte),
+		wake:    make(chan struct{}, 1),
 		closing: make(chan struct{}),
 		gone:    make(chan struct{}),
 	}
@@ -135,27 +138,40 @@ func (c *Channel) Close() error {
 	return err
 }
 
-// read hands reports to the transaction that runs, and drops them when there is none. It owns two buffers: a
-// transaction is done with one when it asks for the next.
+// read takes in reports until the device is gone.
 func (c *Channel) read() {
 	defer close(c.gone)
-	// One byte more than a report tells a long one.
-	buffer, next := make([]byte, c.inSize+1), make([]byte, c.inSize+1)
+	report := make([]byte, c.inSize+1) // one byte more tells a long one
 	for {
-		n, err := c.dev.Read(buffer)
+		n, err := c.dev.Read(report)
 		if err != nil {
 			c.goneErr = c.readError(err)
 			return
 		}
-		if !c.listening.Load() {
-			continue
-		}
-		select {
-		case c.reports <- buffer[:n]:
-			buffer, next = next, buffer
-		case <-c.closing:
-		}
+		c.take(report[:n])
 	}
+}
+
+// take adds a report to what the running transaction waits for, or drops it. The transaction is woken only by what it
+// has to act on: neither the packets of a long answer nor a flood of reports for others cost it anything.
+func (c *Channel) take(report []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.listening || !c.answer.take(report, c.inSize) {
+		return
+	}
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// expect sets what the reader shall collect.
+func (c *Channel) expect(answer reception) *reception {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answer, c.listening = answer, true
+	return &c.answer
 }
 
 func (c *Channel) readError(err error) error {
@@ -174,11 +190,6 @@ func (c *Channel) begin(ctx context.Context) error {
 	}
 	select {
 	case c.turn <- struct{}{}:
-		c.listening.Store(true)
-		select {
-		case <-c.reports: // came too late for the last transaction
-		default:
-		}
 		return nil
 	case <-c.gone:
 		return c.goneErr
@@ -188,6 +199,8 @@ func (c *Channel) begin(ctx context.Context) error {
 }
 
 func (c *Channel) end() {
-	c.listening.Store(false)
+	c.mu.Lock()
+	c.answer, c.listening = reception{}, false
+	c.mu.Unlock()
 	<-c.turn
 }

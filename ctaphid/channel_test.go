@@ -103,7 +103,7 @@ func TestKeepalivesReachTheCaller(t *testing.T) {
 	answer, err := c.CBOR(t.Context(), []byte{4}, func(s byte) { got = append(got, s) })
 	require.NoError(t, err)
 	require.Equal(t, pattern(100), answer)
-	require.Equal(t, []byte{1, 2, 2, 9, 1, 7}, got)
+	require.Equal(t, []byte{1, 2, 9, 1, 7}, got, "each change once")
 }
 
 func TestBusyDeviceIsAskedAgainWithBackOff(t *testing.T) {
@@ -544,4 +544,56 @@ func TestErrorsDescribeThemselves(t *testing.T) {
 	require.EqualError(t, ErrChannelBusy, "device is busy with another channel")
 	require.EqualError(t, Error(0x42), "device reported error 0x42")
 	require.Equal(t, "command 0x55", Command(0x55).String())
+}
+
+// flooding answers INIT, and to anything else with the same report without end.
+type flooding struct {
+	*fakeDevice
+	report []byte
+}
+
+func (d flooding) Read(p []byte) (int, error) {
+	select {
+	case r := <-d.toHost:
+		return copy(p, r), nil
+	case <-d.closed:
+		return 0, fs.ErrClosed
+	default:
+		return copy(p, d.report), nil
+	}
+}
+
+func (d flooding) Write(p []byte) (int, error) {
+	if packetCID(p) == BroadcastCID {
+		d.toHost <- reports(64, BroadcastCID, CommandInit, initAnswer(p[7:15], 1))[0]
+	}
+	return len(p), nil
+}
+
+func TestFloodsDoNotHoldTheCaller(t *testing.T) {
+	for name, report := range map[string][]byte{
+		"of another channel": reports(64, 2, CommandCBOR, pattern(57))[0],
+		"of keepalives":      reports(64, 1, CommandKeepalive, []byte{KeepaliveProcessing})[0],
+		"of beginnings":      reports(64, BroadcastCID, CommandInit, pattern(7000))[0],
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := Open(t.Context(), flooding{newFakeDevice(64, 64), report})
+			require.NoError(t, err)
+			defer c.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			_, err = c.CBOR(ctx, []byte{1}, func(byte) {})
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+		})
+	}
+}
+
+// A key that changes its status faster than anybody looks costs no memory.
+func TestKeepaliveChangesAreBounded(t *testing.T) {
+	in := reception{cid: 1}
+	for i := range 10_000 {
+		in.take(reports(64, 1, CommandKeepalive, []byte{byte(i)})[0], 64)
+	}
+	require.Len(t, in.statuses, maxStatuses)
 }

@@ -9,8 +9,8 @@ import (
 
 // CBOR sends a CTAP2 request, a command byte and its parameters, and returns the response, a status byte and its
 // members; both are at most 7609 bytes long over 64-byte reports. The device may wait for the user meanwhile: keepalive,
-// unless nil, is called with each keepalive's status on the caller's goroutine. It must not block and must not use the
-// channel.
+// unless nil, is called on the caller's goroutine with the status that the device reports, each time that it changes. It
+// must not block and must not use the channel.
 func (c *Channel) CBOR(ctx context.Context, request []byte, keepalive func(status byte)) ([]byte, error) {
 	return c.transact(ctx, CommandCBOR, request, keepalive)
 }

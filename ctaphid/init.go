@@ -19,33 +19,27 @@ type initReply struct {
 	info DeviceInfo
 }
 
-// parseInitReply decodes the answer to the INIT with the given nonce; it is not ours if the nonce is another one. A
-// device may append members.
-func parseInitReply(data, nonce []byte) (r initReply, ours bool, err error) {
-	if len(data) < nonceSize || !bytes.Equal(data[:nonceSize], nonce) {
-		return r, false, nil
-	}
+// parseInitReply decodes the answer to INIT. A device may append members.
+func parseInitReply(data []byte) (r initReply, err error) {
 	if len(data) < initReplySize {
-		return r, true, fmt.Errorf("%w: answer to INIT of %d bytes", ErrProtocol, len(data))
+		return r, fmt.Errorf("%w: answer to INIT of %d bytes", ErrProtocol, len(data))
 	}
-	r.cid = binary.BigEndian.Uint32(data[8:])
+	r.cid = binary.BigEndian.Uint32(data[nonceSize:])
 	if r.cid == 0 || r.cid == BroadcastCID {
-		return r, true, fmt.Errorf("%w: reserved channel %08x", ErrProtocol, r.cid)
+		return r, fmt.Errorf("%w: reserved channel %08x", ErrProtocol, r.cid)
 	}
 	r.info = DeviceInfo{
 		ProtocolVersion: data[12],
 		DeviceVersion:   [3]byte(data[13:16]),
 		Capabilities:    Capabilities(data[16]),
 	}
-	return r, true, nil
+	return r, nil
 }
 
 // allocate asks for a channel. The device may be busy with another client's.
 func (c *Channel) allocate(ctx context.Context) error {
 	_, err := c.untilIdle(ctx, func() ([]byte, error) {
-		limited, cancel := context.WithTimeoutCause(ctx, initTimeout, ErrTimeout)
-		defer cancel()
-		return nil, c.handshake(limited, BroadcastCID)
+		return nil, c.handshake(ctx, BroadcastCID)
 	})
 	c.lost = err != nil
 	return err
@@ -56,51 +50,30 @@ func (c *Channel) allocate(ctx context.Context) error {
 func (c *Channel) handshake(ctx context.Context, cid uint32) error {
 	var nonce [nonceSize]byte
 	rand.Read(nonce[:]) // never fails
+	in := c.expect(reception{cid: cid, accept: func(m *message) bool {
+		return m.cmd == CommandInit && bytes.HasPrefix(m.data, nonce[:]) || m.isBusy()
+	}})
 	if err := c.send(ctx, cid, CommandInit, nonce[:]); err != nil {
 		return err
 	}
-	c.timer.Stop() // ctx has the deadline
-	var m message
-	for {
-		report, err := c.next(ctx)
-		if err != nil {
-			return err
-		}
-		if packetCID(report) != cid || !m.addLoosely(report) {
-			continue
-		}
-		if m.cmd == CommandError && len(m.data) > 0 && Error(m.data[0]) == ErrChannelBusy {
-			return ErrChannelBusy
-		}
-		if m.cmd != CommandInit {
-			continue
-		}
-		r, ours, err := parseInitReply(m.data, nonce[:])
-		if err != nil {
-			return err
-		}
-		if ours {
-			return c.adopt(cid, r)
-		}
+	if err := c.receive(ctx, in, nil, initTimeout, initTimeout); err != nil {
+		return err
 	}
-}
-
-// addLoosely is add amid the remains of an answer that nobody waits for: what does not fit is dropped.
-func (m *message) addLoosely(report []byte) (complete bool) {
-	if report[4]&initBit != 0 {
-		m.open = false
+	if in.isBusy() {
+		return ErrChannelBusy
 	}
-	complete, err := m.add(report)
+	r, err := parseInitReply(in.data)
 	if err != nil {
-		m.open = false
+		return err
 	}
-	return complete
-}
-
-func (c *Channel) adopt(cid uint32, r initReply) error {
 	if cid != BroadcastCID && r.cid != cid {
 		return fmt.Errorf("%w: resynchronized to another channel", ErrProtocol)
 	}
 	c.cid, c.info = r.cid, r.info
 	return nil
+}
+
+// isBusy says that the message is the error of a device that has no time for us.
+func (m *message) isBusy() bool {
+	return m.cmd == CommandError && len(m.data) > 0 && Error(m.data[0]) == ErrChannelBusy
 }

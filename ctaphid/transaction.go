@@ -60,15 +60,15 @@ func (c *Channel) untilIdle(ctx context.Context, try func() ([]byte, error)) ([]
 // exchange sends one request and receives the answer. When it fails in a way that leaves an answer outstanding, the
 // channel is brought back in step before it returns.
 func (c *Channel) exchange(ctx context.Context, cmd Command, payload []byte, keepalive func(byte)) ([]byte, error) {
+	in := c.expect(reception{cid: c.cid})
 	if err := c.send(ctx, c.cid, cmd, payload); err != nil {
 		c.abandon()
 		return nil, err
 	}
-	in := reception{cid: c.cid, keepalive: keepalive}
-	err := c.receive(ctx, &in, replyTimeout, totalTimeout)
+	err := c.receive(ctx, in, keepalive, replyTimeout, totalTimeout)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		c.cancel(cmd, &in)
+		c.cancel(cmd, in)
 		return nil, context.Cause(ctx)
 	case err != nil:
 		c.abandon()
@@ -82,10 +82,19 @@ func (c *Channel) exchange(ctx context.Context, cmd Command, payload []byte, kee
 	return in.data, nil
 }
 
-// send writes a message, one report after the other.
+// send writes a message, one report after the other. A device that takes them too slowly is closed.
 func (c *Channel) send(ctx context.Context, cid uint32, cmd Command, payload []byte) error {
+	c.stall.Reset(writeTimeout + time.Duration(len(payload)/(c.outSize-contHeader))*reportTime)
+	err := c.sendReports(ctx, cid, cmd, payload)
+	if !c.stall.Stop() && err != nil {
+		return fmt.Errorf("%w: it takes no report", ErrTimeout)
+	}
+	return err
+}
+
+func (c *Channel) sendReports(ctx context.Context, cid uint32, cmd Command, payload []byte) error {
 	rest := payload[putInit(c.packet, cid, cmd, payload):]
-	if err := c.write(); err != nil {
+	if _, err := c.dev.Write(c.packet); err != nil {
 		return err
 	}
 	for seq := byte(0); len(rest) > 0; seq++ {
@@ -93,90 +102,59 @@ func (c *Channel) send(ctx context.Context, cid uint32, cmd Command, payload []b
 			return context.Cause(ctx)
 		}
 		rest = rest[putCont(c.packet, cid, seq, rest):]
-		if err := c.write(); err != nil {
+		if _, err := c.dev.Write(c.packet); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Channel) write() error {
-	c.stall.Reset(writeTimeout)
-	_, err := c.dev.Write(c.packet)
-	if !c.stall.Stop() && err != nil {
-		return fmt.Errorf("%w: it takes no report", ErrTimeout)
-	}
-	return err
-}
-
-// reception is an answer while it arrives.
-type reception struct {
-	message
-	cid       uint32
-	keepalive func(byte)
-}
-
-// deviceError is the error of a complete ERROR message.
-func (in *reception) deviceError() error {
-	if len(in.data) == 0 {
-		return fmt.Errorf("%w: error without a code", ErrProtocol)
-	}
-	return Error(in.data[0])
-}
-
-// receive collects the packets of one message, whatever other channels do. It gives the device silence for the first
-// packet and after each keepalive, and total in all.
-func (c *Channel) receive(ctx context.Context, in *reception, silence, total time.Duration) error {
+// receive waits until the reader has collected in. It gives the device silence for the first packet and after each
+// keepalive, packetTimeout for each other packet, and total in all. Setting the timer anew for each packet would cost more
+// than the packet, so a device that falls silent is noticed after twice the time at the latest.
+func (c *Channel) receive(
+	ctx context.Context, in *reception, keepalive func(byte), silence, total time.Duration,
+) error {
 	end := time.Now().Add(total)
 	c.timer.Reset(min(silence, total))
 	defer c.timer.Stop()
 	for {
-		report, err := c.next(ctx)
-		if err != nil {
-			return err
+		var cause error
+		select {
+		case <-c.wake:
+		case <-c.timer.C:
+			cause = ErrTimeout
+		case <-ctx.Done():
+			cause = context.Cause(ctx)
+		case <-c.gone:
+			cause = c.goneErr
 		}
-		if packetCID(report) != in.cid {
-			continue
-		}
-		wait := packetTimeout
-		if status, ok := isKeepalive(report); ok {
-			if in.keepalive != nil {
-				in.keepalive(status)
+		news := c.news(in)
+		if keepalive != nil {
+			for _, status := range news.statuses {
+				keepalive(status)
 			}
-			if in.open {
-				continue
+		}
+		switch {
+		case news.done:
+			return news.err
+		case cause == ErrTimeout && news.progress && time.Now().Before(end):
+			wait := silence
+			if news.open {
+				wait = packetTimeout
 			}
-			wait = silence
-		} else if complete, err := in.add(report); complete || err != nil {
-			return err
+			c.timer.Reset(min(wait, time.Until(end)))
+		case cause != nil:
+			return cause
 		}
-		c.timer.Reset(min(wait, time.Until(end)))
-	}
-}
-
-// next returns the next report, valid until the next call.
-func (c *Channel) next(ctx context.Context) ([]byte, error) {
-	select {
-	case report := <-c.reports:
-		if len(report) != c.inSize {
-			return nil, fmt.Errorf("%w: report of %d bytes instead of %d", ErrProtocol, len(report), c.inSize)
-		}
-		return report, nil
-	case <-c.timer.C:
-		return nil, ErrTimeout
-	case <-c.gone:
-		return nil, c.goneErr
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
 	}
 }
 
 // cancel stops the request whose answer is being received. Only CBOR requests can be cancelled (section 11.2.9.1.5).
 func (c *Channel) cancel(cmd Command, in *reception) {
 	ctx := context.Background() // the caller's is done
-	in.keepalive = nil          // nobody is prompted any more
 	if cmd != CommandCBOR || c.send(ctx, c.cid, CommandCancel, nil) != nil ||
-		c.receive(ctx, in, cancelTimeout, cancelTimeout) != nil {
+		c.receive(ctx, in, nil, cancelTimeout, cancelTimeout) != nil {
 		c.abandon()
 	}
 }
