@@ -77,16 +77,15 @@ func readArgument(b []byte) (n uint64, rest []byte, ok bool) {
 // leastOfSize is the least number that needs an argument of 1, 2, 4 and 8 bytes.
 var leastOfSize = [4]uint64{24, 1 << 8, 1 << 16, 1 << 32}
 
-// skipSimple takes false, true, null, undefined, and floating-point numbers, which are never rewritten.
+// skipSimple takes false, null and their like, and floating-point numbers, which are never rewritten.
 func skipSimple(b []byte) (rest []byte, ok bool) {
+	const leastWide = 32 // the smaller ones must be in the first byte
+	short := b[0] & 0x1f
 	size := 1
-	switch short := b[0] & 0x1f; {
-	case short >= 25 && short <= 27:
+	if short >= 24 {
 		size += 1 << (short - 24)
-	case short < 20 || short > 23:
-		return nil, false
 	}
-	if len(b) < size {
+	if short > 27 || len(b) < size || short == 24 && b[1] < leastWide {
 		return nil, false
 	}
 	return b[size:], true

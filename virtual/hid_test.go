@@ -554,3 +554,43 @@ func (s *scripted) Read(p []byte) (int, error) {
 func (s *scripted) Write(p []byte) (int, error) { return len(p), nil }
 
 func (s *scripted) Close() error { return nil }
+
+// FuzzHID sends any reports, 64 bytes each, to a key. A report that begins with ffff stands for one of the channel that the
+// fuzzer can't know.
+func FuzzHID(f *testing.F) {
+	seed := func(reports ...[]byte) {
+		var b []byte
+		for _, r := range reports {
+			b = append(b, r...)
+			b = append(b, make([]byte, reportSize-len(r))...)
+		}
+		f.Add(b)
+	}
+	own := []byte{0xff, 0xff, 0, 0}
+	seed(append(own, 0x81, 0, 3, 1, 2, 3))
+	seed([]byte{0xff, 0xff, 0xff, 0xff, 0x86, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8})
+	seed(append(own, 0x81, 0, 100), append(own, 0), append(own, 0x91))
+	seed(append(own, 0x90, 0, 1, 0x04), append(own, 0x90, 0, 1, 0x0b), append(own, 0x86, 0, 8))
+	seed(append(own, 0x84, 0, 1, 10), append(own, 0x88), append(own, 0x81, 0xff, 0xff), []byte{0, 0, 0, 0, 0x83})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		key, err := New(Config{})
+		require.NoError(t, err)
+		defer key.Close()
+		w := open(t, key)
+		cid := w.channel()
+		for len(b) > 0 {
+			n := min(len(b), reportSize)
+			r := bytes.Clone(b[:n])
+			b = b[n:]
+			if len(r) >= 4 && r[0] == 0xff && r[1] == 0xff && r[2] != 0xff {
+				binary.BigEndian.PutUint32(r, cid)
+			}
+			w.write(r)
+		}
+		// Whatever happened, a new platform gets through when others are done.
+		key.PowerCycle()
+		fresh := open(t, key)
+		fresh.expectNothing(fresh.channel())
+		require.LessOrEqual(t, len(key.bus.channels), maxChannels)
+	})
+}

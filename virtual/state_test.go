@@ -1,0 +1,172 @@
+package virtual
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/keyfob-go/keyfob/cose"
+	"github.com/keyfob-go/keyfob/ctap2"
+)
+
+func TestStateSurvivesRestart(t *testing.T) {
+	t.Parallel()
+	config := Config{StateFile: filepath.Join(t.TempDir(), "key.json"), Attestation: AttestationBasic}
+	key, client := newKeyWithPIN(t, config)
+	root := key.AttestationRoot()
+	sealed := register(t, client, newRequest())
+	stored := passkey(t, client, 1, newToken(t, client, 2))
+	rsaRequest := newRequest()
+	rsaRequest.PubKeyCredParams = params(cose.RS256)
+	rsa := register(t, client, rsaRequest)
+	resp, err := client.GetAssertion(t.Context(), ask(sealed.Credential.ID))
+	require.NoError(t, err)
+	counter := checkAssertion(t, resp, sealed.Credential.PublicKey).SignCount
+	secret := secretsOf(t, client, 2, ask(sealed.Credential.ID), make([]byte, 32))
+	require.ErrorIs(t, tryPIN(t, client, wrongPIN), ctap2.ErrPINInvalid)
+
+	key, client = newKey(t, config)
+	require.Equal(t, 2, key.Credentials())
+	require.Equal(t, root, key.AttestationRoot())
+	requireRetries(t, client, 7, false)
+	for _, made := range []*ctap2.AuthenticatorData{sealed, stored, rsa} {
+		resp, err := client.GetAssertion(t.Context(), ask(made.Credential.ID))
+		require.NoError(t, err)
+		data := checkAssertion(t, resp, made.Credential.PublicKey)
+		require.Greater(t, data.SignCount, counter)
+		counter = data.SignCount
+	}
+	require.Equal(t, secret, secretsOf(t, client, 2, ask(sealed.Credential.ID), make([]byte, 32)))
+	resp, err = client.GetAssertion(t.Context(), askWithToken(newToken(t, client, 2)))
+	require.NoError(t, err)
+	require.Equal(t, &ctap2.User{ID: []byte{1}, Name: "b"}, resp.User)
+
+	config.AAGUID = ctap2.AAGUID{9}
+	key, _ = newKey(t, config)
+	require.NotEqual(t, root, key.AttestationRoot(), "certified for its own AAGUID")
+}
+
+func TestStateFileIsPrivateAndAlone(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "key.json")
+	_, client := newKey(t, Config{StateFile: path})
+	passkey(t, client, 1, nil)
+	entries, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "no temporary file left behind")
+	if runtime.GOOS != "windows" {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		require.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
+	}
+}
+
+func TestStateFileThatIsCorruptIsRefused(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "key.json")
+	_, client := newKeyWithPIN(t, Config{StateFile: path, Attestation: AttestationBasic})
+	passkey(t, client, 1, newToken(t, client, 2))
+	good, err := os.ReadFile(path)
+	require.NoError(t, err)
+
+	edit := func(change func(s *state)) []byte {
+		s, err := parseState(good)
+		require.NoError(t, err)
+		change(s)
+		b, err := json.Marshal(s)
+		require.NoError(t, err)
+		return b
+	}
+	for name, b := range map[string][]byte{
+		"empty":                 {},
+		"cut":                   good[:len(good)/2],
+		"zeroed":                make([]byte, len(good)),
+		"twice":                 append(bytes.Clone(good), good...),
+		"another program's":     []byte(`{"name":"x"}`),
+		"null":                  []byte(`null`),
+		"newer":                 edit(func(s *state) { s.Version++ }),
+		"short secret":          edit(func(s *state) { s.Secret = s.Secret[1:] }),
+		"short PIN hash":        edit(func(s *state) { s.PINHash = s.PINHash[1:] }),
+		"too many retries":      edit(func(s *state) { s.PINRetries = 9 }),
+		"negative retries":      edit(func(s *state) { s.UVRetries = -1 }),
+		"no credential":         edit(func(s *state) { s.Credentials[0] = nil }),
+		"short ID":              edit(func(s *state) { s.Credentials[0].ID = []byte{1} }),
+		"broken key":            edit(func(s *state) { s.Credentials[0].PrivateKey = make([]byte, 32) }),
+		"unknown algorithm":     edit(func(s *state) { s.Credentials[0].Algorithm = -999 }),
+		"credProtect":           edit(func(s *state) { s.Credentials[0].CredProtect = 4 }),
+		"broken certificate":    edit(func(s *state) { s.Attestation.Certificate = []byte{1} }),
+		"broken attesting key":  edit(func(s *state) { s.Attestation.PrivateKey = nil }),
+		"certificate left away": edit(func(s *state) { s.Attestation.Root = nil }),
+	} {
+		require.NoError(t, os.WriteFile(path, b, 0o600))
+		_, err := New(Config{StateFile: path})
+		require.ErrorContains(t, err, "virtual: state file "+path+" is corrupt", name)
+		after, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(b, after), "%s: it is the user's to repair", name)
+	}
+	require.NoError(t, os.WriteFile(path, good, 0o600))
+	newKey(t, Config{StateFile: path})
+}
+
+func TestStateFileThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "sub", "key.json")
+	_, err := New(Config{StateFile: path})
+	require.ErrorIs(t, err, fs.ErrNotExist)
+
+	require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
+	key, client := newKey(t, Config{StateFile: path})
+	require.NoError(t, os.RemoveAll(filepath.Dir(path)))
+	req := newRequest()
+	req.Options.ResidentKey = true
+	_, err = client.MakeCredential(t.Context(), req)
+	require.ErrorIs(t, err, ctap2.ErrOther)
+	require.Zero(t, key.Credentials(), "what is not on the disk is not there")
+	require.ErrorIs(t, client.SetPIN(t.Context(), agree(t, client, 2), pin), ctap2.ErrOther)
+	info, err := client.GetInfo(t.Context())
+	require.NoError(t, err)
+	require.False(t, info.Options["clientPin"])
+}
+
+func FuzzParseState(f *testing.F) {
+	seed, err := json.Marshal(newState())
+	require.NoError(f, err)
+	f.Add(seed)
+	f.Add([]byte(`{"version":1,"secret":"","credentials":[null]}`))
+	f.Add([]byte(`null`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := parseState(b)
+		if err != nil {
+			return
+		}
+		again, err := json.Marshal(s)
+		require.NoError(t, err)
+		same, err := parseState(again)
+		require.NoError(t, err)
+		require.Equal(t, s, same)
+	})
+}
+
+func TestSealedCredentialsOpenOnlyWhereTheyBelong(t *testing.T) {
+	t.Parallel()
+	s := newState()
+	c := &credential{RPID: "example.org", Algorithm: cose.ES256, PrivateKey: bytes.Repeat([]byte{7}, 32), CredProtect: 2}
+	c.ID = s.seal(c)
+	require.Equal(t, c, s.unseal(c.ID, "example.org"))
+	require.Nil(t, s.unseal(c.ID, "example.com"))
+	require.Nil(t, newState().unseal(c.ID, "example.org"))
+	for i := range c.ID {
+		broken := bytes.Clone(c.ID)
+		broken[i] ^= 1
+		require.Nil(t, s.unseal(broken, "example.org"))
+		require.Nil(t, s.unseal(c.ID[:i], "example.org"))
+	}
+}
