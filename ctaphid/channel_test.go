@@ -197,202 +197,6 @@ func TestOpenAcceptsALongerAnswer(t *testing.T) {
 	require.NoError(t, c.Close())
 }
 
-// A device that breaks the protocol gets an error at once, and the channel still works for the next request.
-func TestProtocolViolations(t *testing.T) {
-	raw := func(cid uint32, tail ...byte) []byte {
-		r := make([]byte, 64)
-		putInit(r, cid, 0, nil)
-		copy(r[4:], tail)
-		return r
-	}
-	for name, tc := range map[string]struct {
-		misbehave func(k *fakeKey, cid uint32)
-		want      error
-	}{
-		"continuation first":      {func(k *fakeKey, cid uint32) { k.toHost <- raw(cid, 0x00) }, ErrProtocol},
-		"wrong sequence number":   {func(k *fakeKey, cid uint32) { k.toHost <- raw(cid, 0x90, 0, 200); k.toHost <- raw(cid, 1) }, ErrProtocol},
-		"message inside message":  {func(k *fakeKey, cid uint32) { k.toHost <- raw(cid, 0x90, 0, 200); k.toHost <- raw(cid, 0x90, 0, 9) }, ErrProtocol},
-		"7610 bytes":              {func(k *fakeKey, cid uint32) { k.toHost <- raw(cid, 0x90, 0x1d, 0xba) }, ErrProtocol},
-		"65535 bytes":             {func(k *fakeKey, cid uint32) { k.toHost <- raw(cid, 0x90, 0xff, 0xff) }, ErrProtocol},
-		"another command":         {func(k *fakeKey, cid uint32) { k.send(cid, CommandPing, nil) }, ErrProtocol},
-		"error without a code":    {func(k *fakeKey, cid uint32) { k.send(cid, CommandError, nil) }, ErrProtocol},
-		"keepalive without state": {func(k *fakeKey, cid uint32) { k.send(cid, CommandKeepalive, nil) }, ErrProtocol},
-		"error":                   {func(k *fakeKey, cid uint32) { k.send(cid, CommandError, []byte{0x05}) }, ErrMessageTimeout},
-		"unknown error":           {func(k *fakeKey, cid uint32) { k.send(cid, CommandError, []byte{0x77}) }, Error(0x77)},
-		"short report":            {func(k *fakeKey, cid uint32) { k.toHost <- raw(cid, 0x90, 0, 1)[:63] }, ErrProtocol},
-		"empty report":            {func(k *fakeKey, cid uint32) { k.toHost <- nil }, ErrProtocol},
-		"long report":             {func(k *fakeKey, cid uint32) { k.toHost <- append(raw(cid, 0x90, 0, 1), 0) }, ErrProtocol},
-		"silence":                 {func(k *fakeKey, cid uint32) {}, ErrTimeout},
-		"half an answer":          {func(k *fakeKey, cid uint32) { k.toHost <- raw(cid, 0x90, 0, 200) }, ErrTimeout},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				first := true
-				c, k := openChannel(t, func(k *fakeKey, r request) {
-					if first {
-						first = false
-						tc.misbehave(k, r.cid)
-						return
-					}
-					echo(k, r)
-				})
-				start := time.Now()
-				_, err := c.CBOR(t.Context(), []byte{4}, nil)
-				require.ErrorIs(t, err, tc.want)
-				if tc.want != ErrTimeout {
-					require.Zero(t, time.Since(start))
-				}
-				answer, err := c.CBOR(t.Context(), pattern(99), nil)
-				require.NoError(t, err)
-				require.Equal(t, pattern(99), answer)
-				require.LessOrEqual(t, k.inits, 2, "one resynchronization at most")
-				c.Close()
-			})
-		})
-	}
-}
-
-func TestEndlessKeepalivesEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, _ := openChannel(t, func(k *fakeKey, r request) {
-			if r.cmd != CommandCBOR {
-				return
-			}
-			for {
-				select {
-				case <-time.After(100 * time.Millisecond):
-					k.send(r.cid, CommandKeepalive, []byte{KeepaliveProcessing})
-				case <-k.closed:
-					return
-				}
-			}
-		})
-		start := time.Now()
-		_, err := c.CBOR(t.Context(), []byte{1}, nil)
-		require.ErrorIs(t, err, ErrTimeout)
-		require.LessOrEqual(t, time.Since(start), totalTimeout+resyncTimeout)
-		c.Close()
-	})
-}
-
-func TestCancelStopsTheRequest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var pending uint32
-		c, k := openChannel(t, func(k *fakeKey, r request) {
-			switch {
-			case r.cmd == CommandCancel:
-				k.send(pending, CommandCBOR, []byte{0x2d})
-			case r.data[0] == 1:
-				pending = r.cid
-				k.send(r.cid, CommandKeepalive, []byte{KeepaliveUPNeeded})
-			default:
-				echo(k, r)
-			}
-		})
-		cause := errors.New("user went home")
-		ctx, cancel := context.WithCancelCause(t.Context())
-		_, err := c.CBOR(ctx, []byte{1}, func(byte) { cancel(cause) })
-		require.ErrorIs(t, err, cause)
-		answer, err := c.CBOR(t.Context(), []byte{4}, nil)
-		require.NoError(t, err)
-		require.Equal(t, []byte{4}, answer, "the answer to the cancelled request was drained")
-		require.Equal(t, 1, k.inits, "no resynchronization was needed")
-		c.Close()
-	})
-}
-
-// The device ignores CANCEL and answers the abandoned request when nobody waits any more.
-func TestLateAnswerIsNotTakenForTheNext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, _ := openChannel(t, func(k *fakeKey, r request) {
-			switch {
-			case r.cmd == CommandCancel:
-			case r.data[0] == 1: // the whole answer arrives just before that of the next request
-			default:
-				k.send(r.cid, r.cmd, r.data)
-			}
-		})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		start := time.Now()
-		_, err := c.CBOR(ctx, []byte{1}, nil)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.LessOrEqual(t, time.Since(start), time.Second+cancelTimeout+resyncTimeout)
-		answer, err := c.CBOR(t.Context(), []byte{4}, nil)
-		require.NoError(t, err)
-		require.Equal(t, []byte{4}, answer)
-		c.Close()
-	})
-}
-
-// As above, but the device does not even know that INIT aborts: it answers INIT only after the old request.
-func TestLateAnswerBeforeTheInitAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newFakeDevice(64, 64)
-		k := &fakeKey{fakeDevice: d, t: t, nextCID: 7}
-		go func() {
-			r, _ := k.receive()
-			k.answerInit(r)
-			old, _ := k.receive()
-			k.receive() // CANCEL
-			r, _ = k.receive()
-			k.send(old.cid, CommandCBOR, pattern(150))
-			k.answerInit(r)
-			r, ok := k.receive()
-			if ok {
-				k.send(r.cid, r.cmd, r.data)
-			}
-		}()
-		c, err := Open(t.Context(), d)
-		require.NoError(t, err)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err = c.CBOR(ctx, []byte{1}, nil)
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		answer, err := c.CBOR(t.Context(), []byte{4}, nil)
-		require.NoError(t, err)
-		require.Equal(t, []byte{4}, answer)
-		c.Close()
-	})
-}
-
-func TestOnlyCBORIsCancelled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var cancels int
-		c, _ := openChannel(t, func(k *fakeKey, r request) {
-			if r.cmd == CommandCancel {
-				cancels++
-			}
-		})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err := c.Msg(ctx, []byte{0, 3, 0, 0})
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.Zero(t, cancels)
-		c.Close()
-	})
-}
-
-func TestForgottenChannelIsAllocatedAgain(t *testing.T) {
-	c, k := openChannel(t, func(k *fakeKey, r request) {
-		if r.cid == 0x01020304 {
-			k.send(r.cid, CommandError, []byte{byte(ErrInvalidChannel)})
-			return
-		}
-		echo(k, r)
-	})
-	require.NoError(t, c.Ping(t.Context(), []byte("again")))
-	require.Equal(t, 2, k.inits)
-}
-
-func TestForgottenChannelIsAllocatedOnlyOnce(t *testing.T) {
-	c, k := openChannel(t, func(k *fakeKey, r request) {
-		k.send(r.cid, CommandError, []byte{byte(ErrInvalidChannel)})
-	})
-	require.ErrorIs(t, c.Ping(t.Context(), nil), ErrInvalidChannel)
-	require.Equal(t, 2, k.inits)
-}
-
 // What arrives while no transaction runs belongs to none.
 func TestReportsBetweenTransactionsAreDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -596,4 +400,111 @@ func TestKeepaliveChangesAreBounded(t *testing.T) {
 		in.take(reports(64, 1, CommandKeepalive, []byte{byte(i)})[0], 64)
 	}
 	require.Len(t, in.statuses, maxStatuses)
+}
+
+// The device answers with another command first and with the right one when nobody waits any more.
+func TestAnswerAfterAnAnswerOfAnotherCommand(t *testing.T) {
+	first := true
+	c, _ := openChannel(t, func(k *fakeKey, r request) {
+		if first {
+			first = false
+			k.send(r.cid, CommandWink, nil)
+			k.send(r.cid, CommandCBOR, []byte("late"))
+			return
+		}
+		echo(k, r)
+	})
+	_, err := c.CBOR(t.Context(), []byte{1}, nil)
+	require.ErrorIs(t, err, ErrProtocol)
+	answer, err := c.CBOR(t.Context(), []byte("next"), nil)
+	require.NoError(t, err)
+	require.Equal(t, "next", string(answer))
+}
+
+// cuttingDevice runs a function when so many reports were written, and fails from there on if that returns an error.
+type cuttingDevice struct {
+	*fakeDevice
+	left int
+	cut  func() error
+}
+
+func (d *cuttingDevice) Write(p []byte) (int, error) {
+	if d.left--; d.left == 0 {
+		if err := d.cut(); err != nil {
+			d.left = 1
+			return 0, err
+		}
+	}
+	return d.fakeDevice.Write(p)
+}
+
+// A request that was sent in part is aborted, so that the next one is not taken for the rest of it.
+func TestCancelWhileSending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFakeDevice(64, 64)
+		k := &fakeKey{fakeDevice: d, t: t, nextCID: 9}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			var m message
+			for {
+				select {
+				case report := <-d.fromHost:
+					if report[4] == byte(CommandInit)|initBit {
+						m = message{}
+						k.answerInit(request{packetCID(report), CommandInit, report[7:15]})
+						continue
+					}
+					complete, err := m.add(report)
+					require.NoError(t, err)
+					if complete {
+						k.send(packetCID(report), m.cmd, m.data)
+					}
+				case <-d.closed:
+					return
+				}
+			}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		c, err := Open(t.Context(), &cuttingDevice{d, 1 + 5, func() error { cancel(); return nil }})
+		require.NoError(t, err)
+		_, err = c.CBOR(ctx, pattern(2000), nil)
+		require.ErrorIs(t, err, context.Canceled)
+		require.Equal(t, 2, k.inits)
+		answer, err := c.CBOR(t.Context(), pattern(200), nil)
+		require.NoError(t, err)
+		require.Equal(t, pattern(200), answer)
+		c.Close()
+		wg.Wait()
+	})
+}
+
+func TestErrorWhileSending(t *testing.T) {
+	broken := errors.New("cable")
+	for _, reports := range []int{1, 2, 3} {
+		d := newFakeDevice(64, 64)
+		serve(t, d, echo)
+		c, err := Open(t.Context(), &cuttingDevice{d, 1 + reports, func() error { return broken }})
+		require.NoError(t, err)
+		require.ErrorIs(t, c.Ping(t.Context(), pattern(120)), broken)
+		c.Close()
+	}
+}
+
+// An error on the broadcast channel may be meant for anybody, unless the device is busy.
+func TestOpenIgnoresErrorsForOthers(t *testing.T) {
+	d := newFakeDevice(64, 64)
+	k := &fakeKey{fakeDevice: d, t: t, nextCID: 3}
+	go func() {
+		r, _ := k.receive()
+		k.send(r.cid, CommandError, []byte{byte(ErrInvalidLength)})
+		k.send(r.cid, CommandError, nil)
+		k.send(r.cid, CommandCBOR, []byte{byte(ErrChannelBusy)})
+		k.toHost <- reports(64, r.cid, CommandInit, pattern(90))[1] // the rest of something
+		k.toHost <- reports(64, r.cid, CommandInit, pattern(90))[0] // the beginning of something
+		k.answerInit(r)
+	}()
+	c, err := Open(t.Context(), d)
+	require.NoError(t, err)
+	require.EqualValues(t, 3, c.cid)
+	c.Close()
 }

@@ -119,34 +119,39 @@ func (c *Channel) receive(
 	c.timer.Reset(min(silence, total))
 	defer c.timer.Stop()
 	for {
-		var cause error
-		select {
-		case <-c.wake:
-		case <-c.timer.C:
-			cause = ErrTimeout
-		case <-ctx.Done():
-			cause = context.Cause(ctx)
-		case <-c.gone:
-			cause = c.goneErr
-		}
+		err := c.wait(ctx)
 		news := c.news(in)
-		if keepalive != nil {
-			for _, status := range news.statuses {
+		for _, status := range news.statuses {
+			if keepalive != nil {
 				keepalive(status)
 			}
 		}
 		switch {
 		case news.done:
 			return news.err
-		case cause == ErrTimeout && news.progress && time.Now().Before(end):
-			wait := silence
+		case err == ErrTimeout && news.progress && time.Now().Before(end):
+			next := silence
 			if news.open {
-				wait = packetTimeout
+				next = packetTimeout
 			}
-			c.timer.Reset(min(wait, time.Until(end)))
-		case cause != nil:
-			return cause
+			c.timer.Reset(min(next, time.Until(end)))
+		case err != nil:
+			return err
 		}
+	}
+}
+
+// wait returns nil when there is news, or why there will be none.
+func (c *Channel) wait(ctx context.Context) error {
+	select {
+	case <-c.wake:
+		return nil
+	case <-c.timer.C:
+		return ErrTimeout
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-c.gone:
+		return c.goneErr
 	}
 }
 
