@@ -9,7 +9,8 @@
 //
 //	channel, err := ctaphid.Open(ctx, key.Device())
 //
-// [Authenticator.Serve] offers it to others over any stream of reports.
+// [Authenticator.ServeUnix] and [Authenticator.ServeUHID] offer it to other programs, the latter as a real /dev/hidraw
+// device, and [Authenticator.Serve] over any stream of reports.
 //
 // It is no safe place for secrets: whoever can read the process's memory or the state file has the keys.
 //
