@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -161,12 +160,9 @@ func (d *Device) fail(op string, err error) error {
 	return fmt.Errorf("hid: %s %s: %w", op, d.info.Path, err)
 }
 
-// cause strips what os and net say about the operation and the path, since every error here says it anyway.
+// cause strips what os says about the operation and the path, since every error here says it anyway.
 func cause(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	if e, ok := errors.AsType[*net.OpError](err); ok {
 		return e.Err
 	}
 	return err

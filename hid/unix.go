@@ -3,18 +3,12 @@ package hid
 import (
 	"fmt"
 	"io"
-	"net"
 	"syscall"
-	"time"
 )
 
 const (
 	unixPrefix = "unix:"
 	unixReport = 64
-
-	// unixDialTimeout is for systems where connecting waits for the peer to accept; on Linux it either works at
-	// once or fails at once.
-	unixDialTimeout = 5 * time.Second
 )
 
 // unixRemoved is what a SOCK_SEQPACKET socket says when the peer is gone. An empty packet looks like EOF and so
@@ -22,8 +16,7 @@ const (
 var unixRemoved = []error{io.EOF, syscall.ECONNRESET, syscall.EPIPE}
 
 func openUnix(path string) (*Device, error) {
-	dialer := net.Dialer{Timeout: unixDialTimeout}
-	conn, err := dialer.Dial("unixpacket", path)
+	conn, err := dialSeqpacket(path)
 	if err != nil {
 		return nil, fmt.Errorf("hid: open %s%s: %w", unixPrefix, path, cause(err))
 	}
