@@ -47,6 +47,51 @@ func TestTouchEvents(t *testing.T) {
 	require.Equal(t, "reset", TouchToReset.String())
 }
 
+// statuses is a transport that reports each status before it passes a command on.
+type statuses struct {
+	wire
+	report []byte
+}
+
+func (s *statuses) CBOR(ctx context.Context, request []byte, keepalive func(byte)) ([]byte, error) {
+	for _, status := range s.report {
+		keepalive(status)
+	}
+	return s.wire.CBOR(ctx, request, nil)
+}
+
+func TestStatusesBecomeEvents(t *testing.T) {
+	key, err := virtual.New(virtual.Config{})
+	require.NoError(t, err)
+	var kinds []EventKind
+	w := &statuses{wire: wire{key: key}}
+	a, err := New(t.Context(), w, &UI{Notify: func(e Event) { kinds = append(kinds, e.Kind) }})
+	require.NoError(t, err)
+	defer a.Close()
+	for _, tc := range []struct {
+		report []byte
+		want   []EventKind
+	}{
+		{[]byte{1, 1}, nil},
+		{[]byte{1, 2, 2, 2}, []EventKind{EventTouch}},
+		{[]byte{1, 2, 1, 1}, []EventKind{EventTouch, EventProcessing}},
+		{[]byte{2, 1, 2}, []EventKind{EventTouch, EventProcessing, EventTouch}},
+		{[]byte{3, 2, 0x80}, []EventKind{EventTouch}},
+	} {
+		kinds, w.report = nil, tc.report
+		register(t, a, nil)
+		require.Equal(t, tc.want, kinds, "%v", tc.report)
+	}
+}
+
+func TestCloseForgetsTheSharedSecret(t *testing.T) {
+	a, _ := open(t, virtual.Config{}, nil)
+	require.NoError(t, a.SetPIN(t.Context(), []byte("1234")))
+	require.NotNil(t, a.agreement.secret)
+	require.NoError(t, a.Close())
+	require.Nil(t, a.agreement.secret)
+}
+
 func TestResetForgetsEverything(t *testing.T) {
 	a, _ := openKey(t, keyWithPIN(t, virtual.Config{}), nil)
 	require.NoError(t, a.Reset(t.Context()))
@@ -194,6 +239,18 @@ func TestU2FOnlyKeyIsRefusedForNow(t *testing.T) {
 func TestOpenOfNothing(t *testing.T) {
 	_, err := Open(t.Context(), hid.Info{Path: "unix:" + t.TempDir() + "/none.sock"}, nil)
 	require.Equal(t, KindNoDevice, KindOf(err), "%v", err)
+}
+
+func TestPINErrorSaysWhatToDo(t *testing.T) {
+	for want, err := range map[string]*PINError{
+		"PIN invalid":                {Status: ctap2.ErrPINInvalid, Retries: -1},
+		"PIN invalid (1 retry left)": {Status: ctap2.ErrPINInvalid, Retries: 1},
+		"PIN locked: unplug the key and plug it in again (5 retries left)":                  {Status: ctap2.ErrPINAuthBlocked, Retries: 5, PowerCycle: true},
+		"PIN blocked: only a reset of the key, which destroys its credentials, unblocks it": {Status: ctap2.ErrPINBlocked, Retries: -1},
+	} {
+		require.EqualError(t, err, want)
+	}
+	require.ErrorContains(t, &PINError{Status: ctap2.ErrPINInvalid}, "blocked", "no retries left")
 }
 
 func TestKindOf(t *testing.T) {

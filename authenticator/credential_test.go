@@ -254,6 +254,45 @@ func TestOversizedLists(t *testing.T) {
 	}
 }
 
+// An error of the search is not taken for "not found".
+func TestErrorWhileSearchingAList(t *testing.T) {
+	a, w := open(t, virtual.Config{MaxCredentialCountInList: 1}, nil)
+	w.lie = func(request, response []byte) []byte {
+		if ctap2.Command(request[0]) == getAssertion {
+			return []byte{byte(ctap2.ErrOther)}
+		}
+		return response
+	}
+	o := credentialOptions()
+	o.ExcludeList = [][]byte{{1}, {2}}
+	_, err := a.MakeCredential(t.Context(), o)
+	require.ErrorIs(t, err, ctap2.ErrOther)
+	opts := assertionOptions()
+	opts.AllowList = o.ExcludeList
+	w.sent()
+	_, err = a.GetAssertions(t.Context(), opts)
+	require.ErrorIs(t, err, ctap2.ErrOther)
+	require.Len(t, w.sent(), 1)
+}
+
+// A key that answers nothing without a touch gets the list in parts, with a touch.
+func TestOversizedListOnAKeyThatRefusesSilence(t *testing.T) {
+	a, w := open(t, virtual.Config{MaxCredentialCountInList: 2}, nil)
+	cred := register(t, a, nil)
+	w.lie = func(request, response []byte) []byte {
+		if ctap2.Command(request[0]) == getAssertion && response[0] == 0 && len(w.commands) == 1 {
+			return []byte{byte(ctap2.ErrUPRequired)} // as a YubiKey 4 that holds one of the list
+		}
+		return response
+	}
+	opts := assertionOptions()
+	opts.AllowList = [][]byte{{1}, cred.ID, {2}}
+	w.sent()
+	assertions, err := a.GetAssertions(t.Context(), opts)
+	require.NoError(t, err)
+	require.Equal(t, cred.ID, assertions[0].CredentialID)
+}
+
 // A long list is cut by the size of the message as well.
 func TestListsFitTheMessageSize(t *testing.T) {
 	w := &wire{}

@@ -229,6 +229,8 @@ func TestSetAndChangePIN(t *testing.T) {
 	require.NoError(t, a.ChangePIN(t.Context(), composed, []byte("5678")), "both forms are the same PIN")
 	require.Error(t, a.SetPIN(t.Context(), []byte("1234")), "it is set already")
 
+	require.Equal(t, KindPINPolicy, KindOf(a.ChangePIN(t.Context(), []byte("5678"), []byte("123"))))
+
 	err := a.ChangePIN(t.Context(), []byte("1234"), []byte("9999"))
 	var failure *PINError
 	require.ErrorAs(t, err, &failure)

@@ -331,6 +331,7 @@ func TestWinkLockAndMsg(t *testing.T) {
 	require.NoError(t, c.Wink(t.Context()))
 	require.NoError(t, c.Lock(t.Context(), 2500*time.Millisecond))
 	require.NoError(t, c.Lock(t.Context(), 0))
+	require.NoError(t, c.Lock(t.Context(), MaxLock))
 	require.Error(t, c.Lock(t.Context(), 11*time.Second))
 	require.Error(t, c.Lock(t.Context(), -time.Second))
 	_, err := c.Msg(t.Context(), []byte{0, 3, 0, 0})
@@ -340,6 +341,7 @@ func TestWinkLockAndMsg(t *testing.T) {
 		{cid, CommandWink, []byte{}},
 		{cid, CommandLock, []byte{3}},
 		{cid, CommandLock, []byte{0}},
+		{cid, CommandLock, []byte{10}},
 		{cid, CommandMsg, []byte{0, 3, 0, 0}},
 	}, got)
 }
