@@ -166,3 +166,13 @@ func TestAlwaysUV(t *testing.T) {
 	_, err := a.GetAssertions(t.Context(), assertionOptions(cred))
 	require.NoError(t, err)
 }
+
+func TestBuiltInUVOfCTAP20FailsWithoutPIN(t *testing.T) {
+	finger := &reader{failures: 99}
+	key, err := virtual.New(virtual.Config{UserVerification: finger.verify})
+	require.NoError(t, err)
+	a := openWire(t, &wire{key: key, lie: infoLie(t, asCTAP20)}, nil)
+	cred, err := a.MakeCredential(t.Context(), credentialOptions())
+	require.Error(t, err)
+	require.Nil(t, cred)
+}

@@ -510,3 +510,13 @@ func TestOpenIgnoresErrorsForOthers(t *testing.T) {
 	require.EqualValues(t, 3, c.cid)
 	c.Close()
 }
+
+func TestOpenWithADoneContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	d := newFakeDevice(64, 64)
+	_, err := Open(ctx, d)
+	require.ErrorIs(t, err, context.Canceled)
+	<-d.closed
+	require.Empty(t, d.fromHost)
+}
