@@ -10,6 +10,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/keyfob-go/keyfob/cose"
@@ -38,7 +39,7 @@ func (a *Authenticator) attest(resp *ctap2.MakeCredentialResponse, c *credential
 		signer = &credential{Algorithm: cose.ES256, PrivateKey: chain.PrivateKey}
 	}
 	var err error
-	statement.Signature, err = signer.sign(append(resp.AuthData[:len(resp.AuthData):len(resp.AuthData)], clientDataHash...))
+	statement.Signature, err = signer.sign(slices.Concat(resp.AuthData, clientDataHash))
 	if err != nil {
 		return err
 	}
@@ -66,8 +67,8 @@ func (c *attestationChain) check() error {
 	return nil
 }
 
-// AttestationRoot returns the certificate of the authority, made up by the key itself, that its attestations lead to. It
-// is nil unless the key was made with [AttestationBasic].
+// AttestationRoot returns the certificate of the authority, made up by the key itself, that its attestations lead
+// to. It is nil unless the key was made with [AttestationBasic].
 func (a *Authenticator) AttestationRoot() *x509.Certificate {
 	a.mu.Lock()
 	defer a.mu.Unlock()

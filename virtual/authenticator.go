@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -14,8 +15,8 @@ import (
 	"github.com/keyfob-go/keyfob/internal/ctapcbor"
 )
 
-// Authenticator is one security key. Its methods may be called concurrently; like a real key it runs one command at a
-// time.
+// Authenticator is one security key. Its methods may be called concurrently; like a real key it runs one command at
+// a time.
 type Authenticator struct {
 	config    Config // not changed after New
 	entropy   entropy
@@ -28,6 +29,7 @@ type Authenticator struct {
 	volatile volatile
 	era      int                     // counts how often that was cleared
 	abort    context.CancelCauseFunc // of the running command; nil without one
+	closed   bool
 }
 
 // volatile is what a power cycle clears.
@@ -38,8 +40,8 @@ type volatile struct {
 	pinFailures  int    // in a row
 }
 
-// New returns a key that is powered up. It fails when the configuration asks for what no key can be, or when the state
-// file is corrupt or can't be written; the error then wraps the cause.
+// New returns a key that is powered up. It fails when the configuration asks for what no key can be, or when the
+// state file is corrupt or can't be written; the error then wraps the cause.
 func New(c Config) (*Authenticator, error) {
 	a, err := newAuthenticator(c, systemEntropy)
 	if err != nil {
@@ -99,9 +101,9 @@ func (a *Authenticator) powerUp() {
 
 var errPowerCycled = errors.New("power was cut")
 
-// PowerCycle unplugs the key and plugs it in again, in no time: a running command ends without an answer, and tokens, key
-// agreements, channels, a lock and the block after three wrong PINs in a row are gone. What [Authenticator.Device] opened
-// stays open.
+// PowerCycle unplugs the key and plugs it in again, in no time: a running command ends without an answer, and
+// tokens, key agreements, channels, a lock and the block after three wrong PINs in a row are gone. What
+// [Authenticator.Device] opened stays open.
 func (a *Authenticator) PowerCycle() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -112,8 +114,8 @@ func (a *Authenticator) PowerCycle() {
 	a.bus.powerUp()
 }
 
-// Credentials returns how many credentials are stored in the key: passkeys, and RSA keys of any kind. Others live in
-// their credential IDs.
+// Credentials returns how many credentials are stored in the key: passkeys, and RSA keys of any kind. Others live
+// in their credential IDs.
 func (a *Authenticator) Credentials() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -125,12 +127,12 @@ type session struct {
 	walk *walk // the assertions that authenticatorGetNextAssertion returns; nil for none
 }
 
-// CBOR runs one command, a command byte and its parameters, and returns the response, a status byte and its members. It
-// makes the key a transport for package ctap2. When ctx is done the command ends as if the platform had cancelled it,
-// and the error is the context's cause.
+// CBOR runs one command, a command byte and its parameters, and returns the response, a status byte and its
+// members. It makes the key a transport for package ctap2. When ctx is done the command ends as if the platform had
+// cancelled it, and the error is the context's cause.
 //
-// While the key waits for the user, keepalive is called with 2 (user presence needed), unless it is nil; when the wait
-// is over, and before work that takes long, with 1 (processing). All callbacks run on the caller's goroutine.
+// While the key waits for the user, keepalive is called with 2 (user presence needed), unless it is nil; when the
+// wait is over, and before work that takes long, with 1 (processing). All callbacks run on the caller's goroutine.
 func (a *Authenticator) CBOR(ctx context.Context, request []byte, keepalive func(status byte)) ([]byte, error) {
 	if keepalive == nil {
 		keepalive = func(byte) {}
@@ -149,7 +151,7 @@ type call struct {
 	keepalive func(status byte)
 }
 
-// run runs one command when it is its turn. The error says that ctx ended or the power was cut before there was an answer.
+// run runs one command when it is its turn. The error says why there is no answer: ctx ended, the power was cut.
 func (a *Authenticator) run(ctx context.Context, s *session, request []byte, keepalive func(byte)) ([]byte, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -161,6 +163,9 @@ func (a *Authenticator) run(ctx context.Context, s *session, request []byte, kee
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.closed {
+		return nil, fs.ErrClosed
+	}
 	a.abort = cancel
 	defer func() { a.abort = nil }()
 

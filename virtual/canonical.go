@@ -22,8 +22,8 @@ const (
 	majorSimple
 )
 
-// canonical reports whether b is exactly one item in the CTAP2 canonical CBOR form of section 8: shortest integers and
-// lengths, sorted and different keys, no tags, no indefinite lengths. The decoder is more lenient than that.
+// canonical reports whether b is exactly one item in the CTAP2 canonical CBOR form of section 8: shortest integers
+// and lengths, sorted and different keys, no tags, no indefinite lengths. The decoder is more lenient than that.
 func canonical(b []byte) bool {
 	rest, ok := skipItem(b, maxNesting)
 	return ok && len(rest) == 0

@@ -136,44 +136,44 @@ func TestRequestsOfTheWrongForm(t *testing.T) {
 		V *int `cbor:"1,keyasint"`
 	}
 	const (
-		make, get, pin = ctap2.CommandMakeCredential, ctap2.CommandGetAssertion, ctap2.CommandClientPIN
-		badType        = ctap2.ErrCBORUnexpectedType
-		missing        = ctap2.ErrMissingParameter
+		create, get, pin = ctap2.CommandMakeCredential, ctap2.CommandGetAssertion, ctap2.CommandClientPIN
+		badType          = ctap2.ErrCBORUnexpectedType
+		missing          = ctap2.ErrMissingParameter
 	)
 	for name, tt := range map[string]struct {
 		cmd    ctap2.Command
 		params any
 		want   ctap2.Status
 	}{
-		"right":                       {make, mc(nil), 0},
-		"no map":                      {make, []int{1}, badType},
-		"no parameters":               {make, map[int]any{}, missing},
-		"without hash":                {make, mc(map[int]any{1: nil}), missing},
-		"without RP":                  {make, mc(map[int]any{2: nil}), missing},
-		"without user":                {make, mc(map[int]any{3: nil}), missing},
-		"without algorithms":          {make, mc(map[int]any{4: nil}), missing},
-		"text for a hash":             {make, mc(map[int]any{1: "x"}), badType},
-		"null for a hash":             {make, null{}, badType},
-		"list of numbers for a hash":  {make, mc(map[int]any{1: []int{1, 2}}), badType},
-		"RP without ID":               {make, mc(map[int]any{2: map[string]any{"name": "x"}}), missing},
-		"RP with bytes for ID":        {make, mc(map[int]any{2: map[string]any{"id": []byte{1}}}), badType},
-		"user without ID":             {make, mc(map[int]any{3: map[string]any{"name": "x"}}), missing},
-		"user with number for name":   {make, mc(map[int]any{3: map[string]any{"id": []byte{1}, "name": 1}}), badType},
-		"algorithms in a map":         {make, mc(map[int]any{4: map[int]int{}}), badType},
-		"algorithm without type":      {make, mc(map[int]any{4: []any{map[string]any{"alg": -7}}}), missing},
-		"algorithm that is text":      {make, mc(map[int]any{4: []any{map[string]any{"alg": "x", "type": "x"}}}), badType},
-		"bad one after a good one":    {make, mc(map[int]any{4: append(es256[:1:1], map[string]any{"type": "x"})}), missing},
-		"excluded without type":       {make, mc(map[int]any{5: []any{map[string]any{"id": []byte{1}}}}), missing},
-		"excluded with number for ID": {make, mc(map[int]any{5: []any{map[string]any{"id": 1, "type": "x"}}}), badType},
-		"credProtect as text":         {make, mc(map[int]any{6: map[string]any{"credProtect": "1"}}), badType},
-		"credProtect 0":               {make, mc(map[int]any{6: map[string]any{"credProtect": 0}}), ctap2.ErrInvalidOption},
-		"hmac-secret as number":       {make, mc(map[int]any{6: map[string]any{"hmac-secret": 1}}), badType},
-		"unknown extension":           {make, mc(map[int]any{6: map[string]any{"example": []int{1}}}), 0},
-		"option as number":            {make, mc(map[int]any{7: map[string]any{"rk": 1}}), badType},
-		"unknown option":              {make, mc(map[int]any{7: map[string]any{"example": 1}}), 0},
-		"token as text":               {make, mc(map[int]any{8: "x", 9: 2}), badType},
-		"negative protocol":           {make, mc(map[int]any{8: []byte{1}, 9: -1}), badType},
-		"unknown parameter":           {make, mc(map[int]any{99: "x"}), 0},
+		"right":                       {create, mc(nil), 0},
+		"no map":                      {create, []int{1}, badType},
+		"no parameters":               {create, map[int]any{}, missing},
+		"without hash":                {create, mc(map[int]any{1: nil}), missing},
+		"without RP":                  {create, mc(map[int]any{2: nil}), missing},
+		"without user":                {create, mc(map[int]any{3: nil}), missing},
+		"without algorithms":          {create, mc(map[int]any{4: nil}), missing},
+		"text for a hash":             {create, mc(map[int]any{1: "x"}), badType},
+		"null for a hash":             {create, null{}, badType},
+		"list of numbers for a hash":  {create, mc(map[int]any{1: []int{1, 2}}), badType},
+		"RP without ID":               {create, mc(map[int]any{2: map[string]any{"name": "x"}}), missing},
+		"RP with bytes for ID":        {create, mc(map[int]any{2: map[string]any{"id": []byte{1}}}), badType},
+		"user without ID":             {create, mc(map[int]any{3: map[string]any{"name": "x"}}), missing},
+		"user with number for name":   {create, mc(map[int]any{3: map[string]any{"id": []byte{1}, "name": 1}}), badType},
+		"algorithms in a map":         {create, mc(map[int]any{4: map[int]int{}}), badType},
+		"algorithm without type":      {create, mc(map[int]any{4: []any{map[string]any{"alg": -7}}}), missing},
+		"algorithm that is text":      {create, mc(map[int]any{4: []any{map[string]any{"alg": "x", "type": "x"}}}), badType},
+		"bad one after a good one":    {create, mc(map[int]any{4: append(es256[:1:1], map[string]any{"type": "x"})}), missing},
+		"excluded without type":       {create, mc(map[int]any{5: []any{map[string]any{"id": []byte{1}}}}), missing},
+		"excluded with number for ID": {create, mc(map[int]any{5: []any{map[string]any{"id": 1, "type": "x"}}}), badType},
+		"credProtect as text":         {create, mc(map[int]any{6: map[string]any{"credProtect": "1"}}), badType},
+		"credProtect 0":               {create, mc(map[int]any{6: map[string]any{"credProtect": 0}}), ctap2.ErrInvalidOption},
+		"hmac-secret as number":       {create, mc(map[int]any{6: map[string]any{"hmac-secret": 1}}), badType},
+		"unknown extension":           {create, mc(map[int]any{6: map[string]any{"example": []int{1}}}), 0},
+		"option as number":            {create, mc(map[int]any{7: map[string]any{"rk": 1}}), badType},
+		"unknown option":              {create, mc(map[int]any{7: map[string]any{"example": 1}}), 0},
+		"token as text":               {create, mc(map[int]any{8: "x", 9: 2}), badType},
+		"negative protocol":           {create, mc(map[int]any{8: []byte{1}, 9: -1}), badType},
+		"unknown parameter":           {create, mc(map[int]any{99: "x"}), 0},
 		"get without RP ID":           {get, map[int]any{2: testHash}, missing},
 		"get without hash":            {get, map[int]any{1: "x"}, missing},
 		"get with text for list":      {get, ga(3, "x"), badType},

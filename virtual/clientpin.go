@@ -175,8 +175,8 @@ func (a *Authenticator) beginPIN(req *ctap2.ClientPINRequest) (*ctap2.SharedSecr
 // isSoftLocked reports whether three wrong PINs in a row have made the key want a power cycle.
 func (a *Authenticator) isSoftLocked() bool { return a.volatile.pinFailures >= maxPINFailuresInARow }
 
-// checkPIN compares the PIN, at the price of a retry if it is wrong: section 6.5.5.6, steps 6 to 8. The retry is taken before
-// the comparison, so that cutting the power gains nothing.
+// checkPIN compares the PIN, at the price of a retry if it is wrong: section 6.5.5.6, steps 6 to 8. The retry is
+// taken before the comparison, so that cutting the power gains nothing.
 func (a *Authenticator) checkPIN(shared *ctap2.SharedSecret, pinHashEnc []byte) error {
 	if err := a.update(func(s *state) { s.PINRetries-- }); err != nil {
 		return err
@@ -236,8 +236,8 @@ func (a *Authenticator) getPINTokenWithPermissions(
 	return a.pinToken(req, req.Permissions)
 }
 
-// checkPermissions refuses permissions for commands that the key does not have, and those without the relying party that they
-// are for (the table in section 6.5.5.7).
+// checkPermissions refuses permissions for commands that the key does not have, and those without the relying party
+// that they are for (the table in section 6.5.5.7).
 func checkPermissions(req *ctap2.ClientPINRequest, sent message) error {
 	switch {
 	case !sent.has(paramPermissions):

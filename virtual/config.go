@@ -11,26 +11,26 @@ import (
 	"github.com/keyfob-go/keyfob/ctap2"
 )
 
-// Config says what kind of key an [Authenticator] is and how its user behaves. The zero value is a CTAP 2.1 key without
-// built-in user verification and without a PIN (one can be set), whose user touches it at once.
+// Config says what kind of key an [Authenticator] is and how its user behaves. The zero value is a CTAP 2.1 key
+// without built-in user verification and without a PIN (one can be set), whose user touches it at once.
 type Config struct {
-	// UserPresence waits for the user's touch, and returns nil when it came. A [ctap2.Status] as the error becomes the
-	// answer to the platform; any other error means that the user refused (OPERATION_DENIED). It must return when ctx
-	// is done, which happens when the platform cancels or after TouchTimeout. It may call the methods of the
-	// Authenticator except CBOR and Close. Nil touches at once.
+	// UserPresence waits for the user's touch, and returns nil when it came. A [ctap2.Status] as the error becomes
+	// the answer to the platform; any other error means that the user refused (OPERATION_DENIED). It must return
+	// when ctx is done, which happens when the platform cancels or after TouchTimeout. It may call the methods of
+	// the Authenticator except CBOR and Close. Nil touches at once.
 	UserPresence func(ctx context.Context, p Prompt) error
 
-	// UserVerification is the fingerprint reader, or nil for a key without built-in user verification. It returns nil
-	// when the key recognized the user, which is a touch as well. Any error but a [ctap2.Status] means that it did not,
-	// and costs one of three tries. The rules of UserPresence hold here too.
+	// UserVerification is the fingerprint reader, or nil for a key without built-in user verification. It returns
+	// nil when the key recognized the user, which is a touch as well. Any error but a [ctap2.Status] means that it
+	// did not, and costs one of three tries. The rules of UserPresence hold here too.
 	UserVerification func(ctx context.Context, p Prompt) error
 
 	// Wink, unless nil, is called each time a platform asks the key to identify itself. It must not block.
 	Wink func()
 
-	// StateFile keeps credentials, PIN and counters, in the clear, where only their owner may read them. [New] loads or
-	// creates it; every change is on the disk before the platform gets its answer. One Authenticator at a time may use
-	// it. Empty keeps everything in memory.
+	// StateFile keeps credentials, PIN and counters, in the clear, where only their owner may read them. [New]
+	// loads or creates it; every change is on the disk before the platform gets its answer. One Authenticator at a
+	// time may use it. Empty keeps everything in memory.
 	StateFile string
 
 	AAGUID             ctap2.AAGUID        // all zeros mean one of keyfob's own
@@ -38,8 +38,8 @@ type Config struct {
 	Algorithms         []cose.Algorithm    // nil means ES256, EdDSA, ES384, ES512 and RS256
 	PINUVAuthProtocols []ctap2.PINProtocol // the favourite first; nil means 2 and 1
 	NoClientPIN        bool                // the key can have no PIN
-	AlwaysUV           bool                // nothing works without user verification: option alwaysUv
-	MakeCredUVRequired bool                // once there is a PIN, every new credential wants it: option makeCredUvNotRqd off
+	AlwaysUV           bool                // only silent assertions work without verification: option alwaysUv
+	MakeCredUVRequired bool                // a key with a PIN wants it for every new credential: no makeCredUvNotRqd
 
 	Capacity                 int // stored credentials; 0 means 100
 	MaxCredentialCountInList int // entries of an allow or exclude list; 0 means 8
@@ -70,7 +70,7 @@ const (
 	defaultIDLength      = 128
 	minIDLength          = 98 // a sealed ES512 key
 	defaultTouchTimeout  = 30 * time.Second
-	maxMessageSize       = 2048 // fits through uhid in one go, see ServeUHID, and holds every answer
+	maxMessageSize       = 1827 // bytes in 31 packets, which fit through uhid in one go: see ServeUHID
 	minPINLength         = 4
 	firmwareVersion      = 1
 	maxPINRetries        = 8
@@ -129,7 +129,7 @@ func (c *Config) check() error {
 		return errors.New("negative limit")
 	}
 	if c.MaxCredentialIDLength < minIDLength {
-		return fmt.Errorf("credential IDs have up to %d bytes: a limit of %d is too low", minIDLength, c.MaxCredentialIDLength)
+		return fmt.Errorf("credential IDs have up to %d bytes, over the limit of %d", minIDLength, c.MaxCredentialIDLength)
 	}
 	return nil
 }

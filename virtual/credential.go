@@ -14,8 +14,8 @@ import (
 	"github.com/keyfob-go/keyfob/ctap2"
 )
 
-// credential is a key pair for one relying party. Those that the key can find without a credential ID are stored, as are
-// RSA keys, which are too big for an ID; all others live in their own ID, sealed.
+// credential is a key pair for one relying party. Those that the key can find without a credential ID are stored,
+// as are RSA keys, which are too big for an ID; all others live in their own ID, sealed.
 type credential struct {
 	ID           []byte         `json:"id"`
 	RPID         string         `json:"rpId"`
@@ -47,8 +47,8 @@ func (c *credential) sign(message []byte) ([]byte, error) {
 
 const storedIDSize = 32 // bytes, random
 
-// A sealed credential ID is nonce || AES-256-GCM(version || algorithm || credProtect || private key), with the hash of the RP
-// ID as additional data, so that it opens for its own relying party only.
+// A sealed credential ID is nonce || AES-256-GCM(version || algorithm || credProtect || private key), with the hash
+// of the RP ID as additional data, so that it opens for its own relying party only.
 const (
 	sealVersion    = 1
 	sealHeaderSize = 1 + 2 + 1
@@ -131,8 +131,8 @@ func (s *state) discover(rpID string) []*credential {
 	return found
 }
 
-// store adds a credential in place of the one that the relying party has for the same user. It returns false when the
-// key is full.
+// store adds a credential in place of the one that the relying party has for the same user. It returns false when
+// the key is full.
 func (s *state) store(c *credential, capacity int) bool {
 	for i, old := range s.Credentials {
 		if c.Discoverable && old.Discoverable && old.RPID == c.RPID && bytes.Equal(old.User.ID, c.User.ID) {
@@ -147,8 +147,8 @@ func (s *state) store(c *credential, capacity int) bool {
 	return true
 }
 
-// hmacSecret returns the credential's CredRandomWithUV or CredRandomWithoutUV, section 12.5. Every credential has them,
-// whether it was made with the extension or not.
+// hmacSecret returns the credential's CredRandomWithUV or CredRandomWithoutUV, section 12.5. Every credential has
+// them, whether it was made with the extension or not.
 func (s *state) hmacSecret(c *credential, verified bool) []byte {
 	mac := hmac.New(sha256.New, s.derive("hmac-secret"))
 	if verified {

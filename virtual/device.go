@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Device is an open HID device, as the platform sees it: one call of Read or Write moves one report of 64 bytes, without
-// a report number. It is what ctaphid.Open takes. Its methods may be called concurrently.
+// Device is an open HID device, as the platform sees it: one call of Read or Write moves one report of 64 bytes,
+// without a report number. It is what ctaphid.Open takes. Its methods may be called concurrently.
 type Device struct {
 	bus *bus
 
@@ -18,12 +18,13 @@ type Device struct {
 	closed bool
 }
 
-// maxQueue is how many reports wait for a reader, far above the 129 of the longest message. Those that come when so many
-// wait are lost, as with hidraw, which keeps 63.
+// maxQueue is how many reports wait for a reader, far above the 129 of the longest message. Those that come when so
+// many wait are lost, as with hidraw, which keeps 63.
 const maxQueue = 1024
 
-// Device opens the key once more. Several opens share the key as processes share a hidraw node: each asks for a channel of
-// its own, and all see the reports for all. After [Authenticator.Close] the device is closed from the start.
+// Device opens the key once more. Several opens share the key as processes share a hidraw node: each asks for a
+// channel of its own, and all see the reports for all. After [Authenticator.Close] the device is closed from the
+// start.
 func (a *Authenticator) Device() *Device {
 	d := &Device{bus: &a.bus}
 	d.ready.L = &d.mu
@@ -40,8 +41,8 @@ func (a *Authenticator) Device() *Device {
 // ReportSizes returns the sizes of input and output reports in bytes.
 func (d *Device) ReportSizes() (in, out int) { return reportSize, reportSize }
 
-// Read returns the next report from the key. It blocks until there is one or the device is closed; the error then wraps
-// [fs.ErrClosed]. A p of less than 64 bytes is an error, and loses no report.
+// Read returns the next report from the key. It blocks until there is one or the device is closed; the error then
+// wraps [fs.ErrClosed]. A p of less than 64 bytes is an error, and loses no report.
 func (d *Device) Read(p []byte) (int, error) {
 	if len(p) < reportSize {
 		return 0, fmt.Errorf("virtual: read: %w", io.ErrShortBuffer)
@@ -59,7 +60,8 @@ func (d *Device) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Write sends a report of at most 64 bytes to the key, padded with zeroes. It does not wait for what the key makes of it.
+// Write sends a report of at most 64 bytes to the key, padded with zeroes. It does not wait for what the key makes
+// of it.
 func (d *Device) Write(p []byte) (int, error) {
 	var r report
 	if len(p) > len(r) {
@@ -73,8 +75,8 @@ func (d *Device) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Close ends this open: Read returns, and a command that it sent and that still runs is cancelled, for nobody is left to
-// cancel it. Further calls do nothing.
+// Close ends this open: Read returns, and a command that it sent and that still runs is cancelled, for nobody is
+// left to cancel it. Further calls do nothing.
 func (d *Device) Close() error {
 	b := d.bus
 	b.mu.Lock()
@@ -113,10 +115,13 @@ func (d *Device) deliver(r report) {
 	}
 }
 
-// Close unplugs the key for good: everything that [Authenticator.Device] opened is closed, a running command ends without
-// an answer, and Close waits until nothing of the key runs any more in the background. It always returns nil. It must not be
-// called by a callback of [Config].
+// Close unplugs the key for good: everything that [Authenticator.Device] opened is closed, a running command ends
+// without an answer, and further ones fail with an error that wraps [fs.ErrClosed]. Close waits until nothing of
+// the key runs in the background, so a callback of [Config] must not call it. It always returns nil.
 func (a *Authenticator) Close() error {
+	a.mu.Lock()
+	a.closed = true
+	a.mu.Unlock()
 	a.PowerCycle()
 	b := &a.bus
 	b.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"slices"
 	"time"
 
 	"github.com/keyfob-go/keyfob/ctap2"
@@ -92,8 +93,8 @@ func (a *Authenticator) getAssertion(ctx context.Context, c *call, params []byte
 	return a.firstAssertion(c, &assertion{req.RPID, req.ClientDataHash, user, secrets}, found)
 }
 
-// consent waits for the touch that the platform wants, unless it came with the verification. Without one the assertion says
-// that there was none.
+// consent waits for the touch that the platform wants, unless it came with the verification. Without one the
+// assertion says that there was none.
 func (a *Authenticator) consent(
 	ctx context.Context, c *call, rpID string, wantTouch bool, user evidence,
 ) (evidence, error) {
@@ -196,12 +197,12 @@ func (a *Authenticator) assert(as *assertion, cred *credential) (*ctap2.GetAsser
 	if resp.AuthData, err = data.Marshal(); err != nil {
 		return nil, err
 	}
-	resp.Signature, err = cred.sign(append(resp.AuthData[:len(resp.AuthData):len(resp.AuthData)], as.clientDataHash...))
+	resp.Signature, err = cred.sign(slices.Concat(resp.AuthData, as.clientDataHash))
 	return resp, err
 }
 
-// userFor returns what the platform may learn of the credential's user: no names unless the user was verified, section 6.2.2
-// step 12.
+// userFor returns what the platform may learn of the credential's user: no names unless the user was verified,
+// section 6.2.2 step 12.
 func (c *credential) userFor(user evidence) *ctap2.User {
 	if !c.Discoverable {
 		return nil
@@ -239,8 +240,8 @@ func (a *Authenticator) openSalts(in *ctap2.HMACSecretInput) (*secrets, error) {
 	return &secrets{shared, salts}, nil
 }
 
-// outputs returns the encrypted secrets of the credential that has this key, one for each salt; nil where none was asked
-// for.
+// outputs returns the encrypted secrets of the credential that has this key, one for each salt; nil where none was
+// asked for.
 func (s *secrets) outputs(credRandom []byte) ([]byte, error) {
 	if s == nil {
 		return nil, nil

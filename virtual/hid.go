@@ -30,8 +30,8 @@ const (
 
 type report [reportSize]byte
 
-// bus is the key's side of CTAPHID: it puts requests together and runs them, one at a time, for all that have opened
-// the key. As on a real bus, each of them sees every report that the key sends.
+// bus is the key's side of CTAPHID: it puts requests together and runs them, one at a time, for all that have
+// opened the key. As on a real bus, each of them sees every report that the key sends.
 type bus struct {
 	key          *Authenticator
 	transactions sync.WaitGroup
@@ -129,8 +129,8 @@ func (b *bus) receive(from *Device, r *report) {
 	b.firstPacket(p, r[initHeaderSize:])
 }
 
-// initialize gives a platform a channel, or takes back the one that it has (section 11.2.9.1.3). It works while the key is
-// busy: it disturbs nobody else.
+// initialize gives a platform a channel, or takes back the one that it has (section 11.2.9.1.3). It works while the
+// key is busy: it disturbs nobody else.
 func (b *bus) initialize(cid uint32, p *reception, data []byte) {
 	ch := p.channel
 	switch {
@@ -228,8 +228,8 @@ func (b *bus) isBusy(ch *channel) bool {
 	return b.request != nil || b.running != nil || locked
 }
 
-// cancel ends the channel's CBOR request, which then answers KEEPALIVE_CANCEL. There is nothing else to cancel, and no
-// answer to CANCEL itself (section 11.2.9.1.5).
+// cancel ends the channel's CBOR request, which then answers KEEPALIVE_CANCEL. There is nothing else to cancel, and
+// no answer to CANCEL itself (section 11.2.9.1.5).
 func (b *bus) cancel(ch *channel) {
 	if b.running != nil && b.running.channel == ch {
 		b.running.cancel(errCancelled)

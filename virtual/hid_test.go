@@ -475,6 +475,8 @@ func TestKeyCloseEndsWhatRuns(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, key.Close())
 		require.NoError(t, key.Close())
+		_, err := key.CBOR(t.Context(), selection, nil)
+		require.ErrorIs(t, err, fs.ErrClosed)
 	})
 }
 

@@ -57,8 +57,8 @@ func isCredProtect(v any) error {
 	return nil
 }
 
-// makeCredential is authenticatorMakeCredential. The order of its steps, which decides about the status of a request with
-// several faults, is that of section 6.1.2.
+// makeCredential is authenticatorMakeCredential. The order of its steps, which decides about the status of a
+// request with several faults, is that of section 6.1.2.
 func (a *Authenticator) makeCredential(ctx context.Context, c *call, params []byte) (any, error) {
 	req := new(ctap2.MakeCredentialRequest)
 	sent, err := decode(params, isMakeCredential, req)
@@ -146,8 +146,8 @@ func (a *Authenticator) checkList(list []ctap2.CredentialDescriptor) error {
 	return nil
 }
 
-// checkExcluded fails when the key holds a credential of the exclude list, section 6.1.2 step 12. It costs a touch, so that
-// nobody learns that without the user, and a credential that wants verification stays unseen without it.
+// checkExcluded fails when the key holds a credential of the exclude list, section 6.1.2 step 12. It costs a touch,
+// so that nobody learns that without the user, and a credential that wants verification stays unseen without it.
 func (a *Authenticator) checkExcluded(
 	ctx context.Context, c *call, req *ctap2.MakeCredentialRequest, user evidence,
 ) error {
@@ -199,7 +199,9 @@ func (a *Authenticator) create(
 	return resp, err
 }
 
-func (a *Authenticator) newSigner(ctx context.Context, c *call, alg cose.Algorithm) (signer crypto.Signer, err error) {
+func (a *Authenticator) newSigner(
+	ctx context.Context, c *call, alg cose.Algorithm,
+) (signer crypto.Signer, err error) {
 	if alg != cose.RS256 {
 		return newSigner(alg)
 	}

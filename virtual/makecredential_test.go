@@ -233,7 +233,7 @@ func TestMakeCredentialAttests(t *testing.T) {
 		Signature []byte         `cbor:"sig"`
 		X5C       [][]byte       `cbor:"x5c"`
 	}
-	make := func(t *testing.T, attestation Attestation) (*Authenticator, *ctap2.MakeCredentialResponse, statement) {
+	create := func(t *testing.T, attestation Attestation) (*Authenticator, *ctap2.MakeCredentialResponse, statement) {
 		key, client := newKey(t, Config{Attestation: attestation})
 		resp, err := client.MakeCredential(t.Context(), newRequest())
 		require.NoError(t, err)
@@ -243,14 +243,14 @@ func TestMakeCredentialAttests(t *testing.T) {
 	}
 	t.Run("none", func(t *testing.T) {
 		t.Parallel()
-		key, resp, _ := make(t, AttestationNone)
+		key, resp, _ := create(t, AttestationNone)
 		require.Equal(t, "none", resp.Format)
 		require.Equal(t, []byte{0xa0}, []byte(resp.AttStmt))
 		require.Nil(t, key.AttestationRoot())
 	})
 	t.Run("self", func(t *testing.T) {
 		t.Parallel()
-		_, resp, s := make(t, AttestationSelf)
+		_, resp, s := create(t, AttestationSelf)
 		require.Equal(t, "packed", resp.Format)
 		require.Nil(t, s.X5C)
 		data, err := ctap2.ParseAuthenticatorData(resp.AuthData)
@@ -260,7 +260,7 @@ func TestMakeCredentialAttests(t *testing.T) {
 	})
 	t.Run("basic", func(t *testing.T) {
 		t.Parallel()
-		key, resp, s := make(t, AttestationBasic)
+		key, resp, s := create(t, AttestationBasic)
 		require.Len(t, s.X5C, 1)
 		leaf, err := x509.ParseCertificate(s.X5C[0])
 		require.NoError(t, err)
@@ -353,4 +353,20 @@ func TestTouchDecides(t *testing.T) {
 			require.Zero(t, key.Credentials())
 		})
 	}
+}
+
+func TestAnswersFitTheMessageSize(t *testing.T) {
+	t.Parallel()
+	key, client := newKey(t, Config{Attestation: AttestationBasic})
+	req := newRequest()
+	req.PubKeyCredParams = params(cose.RS256) // the longest
+	req.Extensions = ctap2.MakeCredentialExtensions{CredProtect: 1, HMACSecret: true}
+	encoded, err := ctapcbor.Marshal(req)
+	require.NoError(t, err)
+	resp, err := key.CBOR(t.Context(), append([]byte{1}, encoded...), nil)
+	require.NoError(t, err)
+	require.Zero(t, resp[0])
+	info, err := client.GetInfo(t.Context())
+	require.NoError(t, err)
+	require.Less(t, uint(len(resp)), info.MaxMsgSize)
 }

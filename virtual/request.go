@@ -5,8 +5,8 @@ import (
 	"github.com/keyfob-go/keyfob/internal/ctapcbor"
 )
 
-// A shape tells whether a decoded item is what a request must hold in its place, or which status refuses it. The decoder
-// alone would take null, and other things, for a zero of nearly any type.
+// A shape tells whether a decoded item is what a request must hold in its place, or which status refuses it. The
+// decoder alone would take null, and other things, for a zero of nearly any type.
 type shape func(v any) error
 
 func isType[T any](v any) error {

@@ -8,10 +8,10 @@ import (
 	"sync"
 )
 
-// Serve is the key at the other end of a stream of reports, until the stream ends or ctx is done. Each Read of rw must
-// return one report from a platform, and each Write takes one to it, 64 bytes without a report number; its Close must
-// unblock both. Serve has closed rw when it returns: nil if Read said [io.EOF], the context's cause if ctx was done, or
-// what went wrong. The key may serve several streams at once.
+// Serve is the key at the other end of a stream of reports, until the stream ends or ctx is done. Each Read of rw
+// must return one report from a platform, and each Write takes one to it, 64 bytes without a report number; its
+// Close must unblock both. Serve has closed rw when it returns: nil if Read said [io.EOF], the context's cause if
+// ctx was done, or what went wrong. The key may serve several streams at once.
 func (a *Authenticator) Serve(ctx context.Context, rw io.ReadWriteCloser) error {
 	d := a.Device()
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -61,8 +61,8 @@ func (a *Authenticator) update(change func(s *state)) error {
 	return nil
 }
 
-// loadState returns a new state when there is no file yet, and saves it at once: a key that cannot keep anything is of no
-// use.
+// loadState returns a new state when there is no file yet, and saves it at once: a key that cannot keep anything is
+// of no use.
 func loadState(path string) (*state, error) {
 	if path == "" {
 		return newState(), nil

@@ -15,7 +15,8 @@ const (
 	tokenLifetime = 10 * time.Minute
 )
 
-// token is the pinUvAuthToken in use. There is one at a time: a new one ends the old one's life, whatever its protocol.
+// token is the pinUvAuthToken in use. There is one at a time: a new one ends the old one's life, whatever its
+// protocol.
 type token struct {
 	protocol    ctap2.PINProtocol
 	key         [tokenSize]byte
@@ -48,8 +49,8 @@ func (t *token) isExpired() bool {
 	return age >= tokenLifetime || !t.used && age >= tokenFirstUse
 }
 
-// useToken checks a pinUvAuthParam (section 6.1.2 step 11.1, section 6.2.2 step 6.1) and binds the token to the relying
-// party if it was not.
+// useToken checks a pinUvAuthParam (section 6.1.2 step 11.1, section 6.2.2 step 6.1) and binds the token to the
+// relying party if it was not.
 func (a *Authenticator) useToken(auth *authorization) (evidence, error) {
 	t := a.volatile.token
 	if t == nil || t.isExpired() || t.protocol != auth.protocol ||

@@ -15,14 +15,15 @@ import (
 
 const uhidPath = "/dev/uhid"
 
-// ServeUHID makes the key a HID device of this machine's kernel, with a /dev/hidraw node that any program can use, until
-// ctx is done, whose cause it returns. It needs write access to /dev/uhid, which is root's. The node appears some
-// milliseconds later; when ServeUHID returns it is gone, as if the key were pulled.
+// ServeUHID makes the key a HID device of this machine's kernel, with a /dev/hidraw node that any program can use,
+// until ctx is done, whose cause it returns. It needs write access to /dev/uhid, which is root's. The node appears
+// some milliseconds later; when ServeUHID returns it is gone, as if the key were pulled.
 //
-// The kernel keeps 31 reports for the key and 63 for each program that reads, and drops the rest without a word. So one
-// thread does nothing but fetch reports (with real-time priority, where it may have it) and there is a millisecond between
-// the packets of an answer. Requests of up to 31 packets, 1827 bytes, always arrive; longer ones, which are none of FIDO's
-// usual, may be lost on a busy machine, and the platform has to send them again.
+// The kernel keeps 31 reports for the key and 63 for each program that reads, and drops the rest without a word. So
+// one thread does nothing but fetch reports, with real-time priority if it may have it, and there is a millisecond
+// between the packets of an answer. The key's CTAP2 requests have 31 packets at most and arrive. A longer PING may
+// be lost, with several processors more often than not, since the platform can fill the queue faster than any
+// thread wakes up.
 func (a *Authenticator) ServeUHID(ctx context.Context) error {
 	u, err := openUHID()
 	if err != nil {
@@ -31,7 +32,8 @@ func (a *Authenticator) ServeUHID(ctx context.Context) error {
 	return a.Serve(ctx, u)
 }
 
-// Events of /dev/uhid, from linux/uhid.h. An event is a number of 32 bits and a packed struct, in the machine's byte order.
+// Events of /dev/uhid, from linux/uhid.h. An event is a number of 32 bits and a packed struct, in the machine's
+// byte order.
 const (
 	uhidDestroy        = 1
 	uhidOutput         = 6
@@ -53,7 +55,8 @@ const (
 	uhidName      = "keyfob virtual authenticator"
 )
 
-// fidoDescriptor is a report descriptor: usage page 0xf1d0, usage 1, input and output reports of 64 bytes without numbers.
+// fidoDescriptor is a report descriptor: usage page 0xf1d0, usage 1, input and output reports of 64 bytes without
+// numbers.
 var fidoDescriptor = []byte{
 	0x06, 0xd0, 0xf1, // usage page (FIDO)
 	0x09, 0x01, // usage (CTAPHID)
@@ -122,8 +125,8 @@ func createEvent() []byte {
 
 func padded(s string, size int) []byte { return append([]byte(s), make([]byte, size-len(s))...) }
 
-// fetch moves reports out of the kernel's short queue until Close. It has a thread of its own, which waits in the kernel:
-// the scheduler of Go would let it wait behind others.
+// fetch moves reports out of the kernel's short queue until Close. It has a thread of its own, which waits in the
+// kernel: the scheduler of Go would let it wait behind others.
 func (u *uhid) fetch() {
 	runtime.LockOSThread() // and never unlocked: the thread ends with its priority
 	priority := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
@@ -160,8 +163,8 @@ func (u *uhid) next(event []byte) (int, error) {
 	}
 }
 
-// handle queues a report. Requests for reports by number get an error at once, or the program that asked would wait for 5
-// seconds.
+// handle queues a report. Requests for reports by number get an error at once, or the program that asked would wait
+// for 5 seconds.
 func (u *uhid) handle(event []byte) {
 	if len(event) < uhidEventSize {
 		return // the kernel writes whole events only
@@ -178,8 +181,8 @@ func (u *uhid) handle(event []byte) {
 	}
 }
 
-// parseOutput returns a copy of the report in a struct uhid_output_req, without the report number 0 that the program had to
-// write in front of it. Reports of another size are not for this device.
+// parseOutput returns a copy of the report in a struct uhid_output_req, without the report number 0 that the
+// program had to write in front of it. Reports of another size are not for this device.
 func parseOutput(body []byte) ([]byte, bool) {
 	size := int(binary.NativeEndian.Uint16(body[uhidDataSize:]))
 	if size == 0 || size > 1+reportSize || body[0] != 0 {

@@ -11,10 +11,10 @@ import (
 	"syscall"
 )
 
-// ServeUnix serves the key at a Unix socket until ctx is done, and returns its cause. Every connection is one more open of
-// the key. The socket is of type SOCK_SEQPACKET, one raw report of 64 bytes a packet, and only its owner may connect. A
-// socket at path that nobody serves any more is replaced; anything else there is an error. On systems without such
-// sockets ServeUnix fails.
+// ServeUnix serves the key at a Unix socket until ctx is done, and returns its cause. Every connection is one more
+// open of the key. The socket is of type SOCK_SEQPACKET, one raw report of 64 bytes a packet, and only its owner
+// may connect. A socket at path that nobody serves any more is replaced; anything else there is an error. On
+// systems without such sockets ServeUnix fails.
 //
 // A platform opens it by the path "unix:" + path, if it is keyfob.
 func (a *Authenticator) ServeUnix(ctx context.Context, path string) error {

@@ -23,8 +23,8 @@ func (a *Authenticator) touch(ctx context.Context, c *call, rpID string) error {
 	return err
 }
 
-// ask runs one of the user's callbacks with a deadline. The state may have changed when it returns, but only by a power
-// cycle, which ends ctx.
+// ask runs one of the user's callbacks with a deadline. The state may have changed when it returns, but only by a
+// power cycle, which ends ctx.
 func (a *Authenticator) ask(
 	ctx context.Context, c *call, rpID string, callback func(context.Context, Prompt) error,
 ) error {
@@ -74,8 +74,8 @@ func (a *Authenticator) hasPIN() bool { return a.state.PINHash != nil }
 // isProtected reports whether the key is "protected by some form of user verification".
 func (a *Authenticator) isProtected() bool { return a.hasUV() || a.hasPIN() }
 
-// errUVMissing is the status for a request that lacks user verification, as far as the platform can do something about it
-// (sections 6.1.2 and 6.2.2).
+// errUVMissing is the status for a request that lacks user verification, as far as the platform can do something
+// about it (sections 6.1.2 and 6.2.2).
 func (a *Authenticator) errUVMissing() error {
 	if a.hasPIN() || !a.isProtected() && !a.config.NoClientPIN {
 		return ctap2.ErrPUATRequired
@@ -94,8 +94,8 @@ type authorization struct {
 	required       bool // by the key's configuration
 }
 
-// begin is steps 1 and 2 of both commands. A zero-length pinUvAuthParam is a platform that wants to know by a touch which
-// key the user means, and then whether it has a PIN.
+// begin is steps 1 and 2 of both commands. A zero-length pinUvAuthParam is a platform that wants to know by a touch
+// which key the user means, and then whether it has a PIN.
 func (a *Authenticator) begin(ctx context.Context, c *call, auth *authorization) error {
 	if auth.param == nil {
 		return nil
@@ -121,11 +121,12 @@ func (a *Authenticator) checkUV(auth *authorization) error {
 	return nil
 }
 
-// authorize finds out whether the user is verified, by the token or by the key itself, and fails where that is required
-// but can't be.
+// authorize finds out whether the user is verified, by the token or by the key itself, and fails where that is
+// required but can't be.
 func (a *Authenticator) authorize(ctx context.Context, c *call, auth *authorization) (evidence, error) {
 	if auth.param != nil {
-		// A key without a PIN and built-in verification has no token, so this refuses a platform that believes otherwise.
+		// A key without a PIN and built-in verification has no token, so this refuses a platform that believes
+		// otherwise.
 		return a.useToken(auth)
 	}
 	if a.config.AlwaysUV && auth.required && a.hasUV() {
