@@ -24,6 +24,7 @@ type signer struct {
 	alg  Algorithm
 	priv crypto.Signer
 	hash crypto.Hash
+	pss  bool
 }
 
 func (s signer) sign(t testing.TB, message []byte) []byte {
@@ -34,20 +35,34 @@ func (s signer) sign(t testing.TB, message []byte) []byte {
 		h.Write(message)
 		digest = h.Sum(nil)
 	}
-	sig, err := s.priv.Sign(rand.Reader, digest, s.hash)
+	opts := crypto.SignerOpts(s.hash)
+	if s.pss {
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: s.hash}
+	}
+	sig, err := s.priv.Sign(rand.Reader, digest, opts)
 	require.NoError(t, err)
 	return sig
 }
 
 // signers has one key of each algorithm that signs. The RSA key takes a while to make, so all tests share them.
 var signers = sync.OnceValue(func() []signer {
+	p256, p384, p521 := newECDSA(elliptic.P256()), newECDSA(elliptic.P384()), newECDSA(elliptic.P521())
+	rsaKey := newRSA(2048)
 	return []signer{
-		{ES256, newECDSA(elliptic.P256()), crypto.SHA256},
-		{ES384, newECDSA(elliptic.P384()), crypto.SHA384},
-		{ES512, newECDSA(elliptic.P521()), crypto.SHA512},
-		{EdDSA, newEd25519(), 0},
-		{Ed25519, newEd25519(), 0},
-		{RS256, newRSA(2048), crypto.SHA256},
+		{alg: ES256, priv: p256, hash: crypto.SHA256},
+		{alg: ES384, priv: p384, hash: crypto.SHA384},
+		{alg: ES512, priv: p521, hash: crypto.SHA512},
+		{alg: ESP256, priv: p256, hash: crypto.SHA256},
+		{alg: ESP384, priv: p384, hash: crypto.SHA384},
+		{alg: ESP512, priv: p521, hash: crypto.SHA512},
+		{alg: EdDSA, priv: newEd25519()},
+		{alg: Ed25519, priv: newEd25519()},
+		{alg: RS256, priv: rsaKey, hash: crypto.SHA256},
+		{alg: RS384, priv: rsaKey, hash: crypto.SHA384},
+		{alg: RS512, priv: rsaKey, hash: crypto.SHA512},
+		{alg: PS256, priv: rsaKey, hash: crypto.SHA256, pss: true},
+		{alg: PS384, priv: rsaKey, hash: crypto.SHA384, pss: true},
+		{alg: PS512, priv: rsaKey, hash: crypto.SHA512, pss: true},
 	}
 })
 
@@ -78,11 +93,25 @@ func TestAlgorithmString(t *testing.T) {
 	t.Parallel()
 	for name, alg := range map[string]Algorithm{
 		"ES256": ES256, "ES384": ES384, "ES512": ES512, "EdDSA": EdDSA, "Ed25519": Ed25519, "RS256": RS256,
-		"ECDH-ES+HKDF-256": ECDHESHKDF256,
+		"ESP256": ESP256, "ESP384": ESP384, "ESP512": ESP512, "RS1": RS1, "RS384": RS384, "RS512": RS512,
+		"PS256": PS256, "PS384": PS384, "PS512": PS512, "ES256K": ES256K, "Ed448": Ed448,
+		"ML-DSA-44": MLDSA44, "ML-DSA-65": MLDSA65, "ML-DSA-87": MLDSA87, "ECDH-ES+HKDF-256": ECDHESHKDF256,
 	} {
 		require.Equal(t, name, alg.String())
 	}
 	require.Equal(t, "COSE(-999)", Algorithm(-999).String())
+}
+
+func TestAlgorithmHash(t *testing.T) {
+	t.Parallel()
+	for alg, want := range map[Algorithm]crypto.Hash{
+		RS1: crypto.SHA1, ES256: crypto.SHA256, PS384: crypto.SHA384, RS512: crypto.SHA512, ES256K: crypto.SHA256,
+		EdDSA: 0, Ed448: 0, MLDSA44: 0, ECDHESHKDF256: 0, -999: 0,
+	} {
+		h, ok := alg.Hash()
+		require.Equal(t, want, h, alg)
+		require.Equal(t, want != 0, ok, alg)
+	}
 }
 
 // A key agreement key and an Ed25519 signature that other implementations made.
@@ -132,7 +161,8 @@ func TestKeyRoundTripsThroughCBORAndPKIX(t *testing.T) {
 			fromDER, err := ParsePKIX(der)
 			require.NoError(t, err)
 			require.Equal(t, k.Public, fromDER.Public)
-			require.Equal(t, s.alg == Ed25519, fromDER.Algorithm != s.alg, "only Ed25519 is not the usual name")
+			usual := map[Algorithm]bool{ES256: true, ES384: true, ES512: true, EdDSA: true, RS256: true}
+			require.Equal(t, usual[s.alg], fromDER.Algorithm == s.alg, "%v", fromDER.Algorithm)
 		})
 	}
 }
@@ -175,8 +205,11 @@ func TestParseFirstKeyReturnsTheRest(t *testing.T) {
 func TestParseKeyTellsUnknownAlgorithms(t *testing.T) {
 	t.Parallel()
 	for name, in := range map[string]map[any]any{
-		"Ed448":  {1: 1, 3: -53, -1: 7, -2: make([]byte, 57)},
-		"ML-DSA": {1: 7, 3: -48, -1: make([]byte, 1312)},
+		"Ed448":        {1: 1, 3: -53, -1: 7, -2: make([]byte, 57)},
+		"ML-DSA":       {1: 7, 3: -48, -1: make([]byte, 1312)},
+		"RS1":          {1: 3, 3: -65535, -1: allOnes(256), -2: []byte{1, 0, 1}},
+		"WalnutDSA":    {1: 6, 3: -260, -1: 1},
+		"HMAC 256/256": {1: 4, 3: 5, -1: make([]byte, 32)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

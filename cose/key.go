@@ -17,7 +17,7 @@ type Key struct {
 	Algorithm Algorithm
 
 	// Public is an *ecdsa.PublicKey, an ed25519.PublicKey, an *rsa.PublicKey, or for [ECDHESHKDF256] an
-	// *ecdh.PublicKey on P-256.
+	// *ecdh.PublicKey on P-256. For what another package implements it is of that package's type: see [Register].
 	Public crypto.PublicKey
 }
 
@@ -58,11 +58,15 @@ func (k *Key) fit() (profile, error) {
 	case *ecdh.PublicKey:
 		ok = pub != nil && k.Algorithm == ECDHESHKDF256 && pub.Curve() == ecdh.P256()
 	case ed25519.PublicKey:
-		ok = p.kty == ktyOKP && len(pub) == ed25519.PublicKeySize
+		ok = p.crv == crvEd25519 && len(pub) == ed25519.PublicKeySize
 	case *rsa.PublicKey:
 		ok = pub != nil && p.kty == ktyRSA
 		if ok {
 			err = checkRSA(pub)
+		}
+	default:
+		if p.isExternal() {
+			_, ok = externalBytes(k.Algorithm, pub)
 		}
 	}
 	if !ok {

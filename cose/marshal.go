@@ -26,6 +26,11 @@ type (
 		Crv int64     `cbor:"-1,keyasint"`
 		X   []byte    `cbor:"-2,keyasint"`
 	}
+	akp struct {
+		Kty int64     `cbor:"1,keyasint"`
+		Alg Algorithm `cbor:"3,keyasint"`
+		Pub []byte    `cbor:"-1,keyasint"`
+	}
 	rsaKey struct {
 		Kty int64     `cbor:"1,keyasint"`
 		Alg Algorithm `cbor:"3,keyasint"`
@@ -34,7 +39,8 @@ type (
 	}
 )
 
-// MarshalCBOR returns k as a COSE_Key in the CTAP2 canonical form. It lets a Key be a member of a CBOR message.
+// MarshalCBOR returns k as a COSE_Key in the CTAP2 canonical form. It lets a Key be a member of a CBOR message. A key of
+// [RS1] has no such form.
 func (k *Key) MarshalCBOR() ([]byte, error) {
 	b, err := k.marshal()
 	if err != nil {
@@ -48,24 +54,37 @@ func (k *Key) marshal() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch pub := k.Public.(type) {
-	case *ecdsa.PublicKey:
-		point, err := pub.Bytes()
-		if err != nil {
-			return nil, err
-		}
-		return k.marshalEC2(p, point)
-	case *ecdh.PublicKey:
-		return k.marshalEC2(p, pub.Bytes())
-	case *rsa.PublicKey:
+	if k.Algorithm == RS1 {
+		return nil, errRS1
+	}
+	if pub, ok := k.Public.(*rsa.PublicKey); ok {
 		return ctapcbor.Marshal(rsaKey{p.kty, k.Algorithm, pub.N.Bytes(), big.NewInt(int64(pub.E)).Bytes()})
-	default: // fit leaves nothing else
-		return ctapcbor.Marshal(okp{p.kty, k.Algorithm, p.crv, k.Public.(ed25519.PublicKey)})
+	}
+	b, err := k.bytes()
+	if err != nil {
+		return nil, err
+	}
+	switch p.kty {
+	case ktyEC2: // an uncompressed point of SEC 1
+		return ctapcbor.Marshal(ec2{p.kty, k.Algorithm, p.crv, b[1 : 1+p.size], b[1+p.size:]})
+	case ktyOKP:
+		return ctapcbor.Marshal(okp{p.kty, k.Algorithm, p.crv, b})
+	default:
+		return ctapcbor.Marshal(akp{p.kty, k.Algorithm, b})
 	}
 }
 
-// marshalEC2 takes the point in the uncompressed form of SEC 1.
-func (k *Key) marshalEC2(p profile, point []byte) ([]byte, error) {
-	size := coordinateSize(p)
-	return ctapcbor.Marshal(ec2{p.kty, k.Algorithm, p.crv, point[1 : 1+size], point[1+size:]})
+// bytes returns the standard encoding of a key that fits and is not RSA.
+func (k *Key) bytes() ([]byte, error) {
+	switch pub := k.Public.(type) {
+	case *ecdsa.PublicKey:
+		return pub.Bytes()
+	case *ecdh.PublicKey:
+		return pub.Bytes(), nil
+	case ed25519.PublicKey:
+		return pub, nil
+	default:
+		b, _ := externalBytes(k.Algorithm, pub) // fit has looked
+		return b, nil
+	}
 }

@@ -23,7 +23,10 @@ const (
 	labelY   = -3 // EC2
 	labelN   = -1 // RSA
 	labelE   = -2 // RSA
+	labelPub = -1 // AKP
 )
+
+var errRS1 = fmt.Errorf("%w RS1 outside of attestation statements", ErrUnsupportedAlgorithm)
 
 // ParseKey decodes b, which must hold one COSE_Key and nothing else. The key must have exactly the members that its
 // type demands (with alg, and without kid, key_ops and Base IV), coordinates of the curve's full length (32, 48 or 66
@@ -74,6 +77,9 @@ func parse(b []byte) (*Key, error) {
 	p, err := k.Algorithm.profile()
 	if err != nil {
 		return nil, err
+	}
+	if k.Algorithm == RS1 {
+		return nil, errRS1
 	}
 	if err := m.expect(labelKty, p.kty); err != nil {
 		return nil, err
@@ -130,33 +136,46 @@ func (m members) algorithm() (Algorithm, error) {
 
 // public sets k.Public from the members of the key type.
 func (m members) public(k *Key, p profile) (err error) {
-	switch {
-	case p.kty == ktyRSA:
+	if p.kty == ktyRSA {
 		k.Public, err = m.rsa()
+		return err
+	}
+	b, err := m.encoded(p)
+	if err != nil {
+		return err
+	}
+	switch {
+	case p.isExternal():
+		k.Public, err = parseExternal(k.Algorithm, b)
 	case p.kty == ktyOKP:
-		k.Public, err = m.ed25519()
+		k.Public = ed25519.PublicKey(b)
 	case k.Algorithm == ECDHESHKDF256:
-		k.Public, err = m.ecdh(p)
+		k.Public, err = ecdh.P256().NewPublicKey(b)
 	default:
-		k.Public, err = m.ecdsa(p)
+		k.Public, err = ecdsa.ParseUncompressedPublicKey(p.curve, b)
 	}
 	return err
 }
 
-func (m members) ecdsa(p profile) (*ecdsa.PublicKey, error) {
-	point, err := m.point(p)
-	if err != nil {
-		return nil, err
+// encoded returns the standard encoding of a key that is not RSA.
+func (m members) encoded(p profile) ([]byte, error) {
+	switch p.kty {
+	case ktyEC2:
+		return m.point(p)
+	case ktyOKP:
+		if err := m.only(labelKty, labelAlg, labelCrv, labelX); err != nil {
+			return nil, err
+		}
+		if err := m.expect(labelCrv, p.crv); err != nil {
+			return nil, err
+		}
+		return m.bytesOfSize(labelX, p.size)
+	default: // AKP
+		if err := m.only(labelKty, labelAlg, labelPub); err != nil {
+			return nil, err
+		}
+		return m.bytesOfSize(labelPub, p.size)
 	}
-	return ecdsa.ParseUncompressedPublicKey(p.curve, point)
-}
-
-func (m members) ecdh(p profile) (*ecdh.PublicKey, error) {
-	point, err := m.point(p)
-	if err != nil {
-		return nil, err
-	}
-	return ecdh.P256().NewPublicKey(point)
 }
 
 // point returns the uncompressed SEC 1 form of an EC2 key.
@@ -167,26 +186,15 @@ func (m members) point(p profile) ([]byte, error) {
 	if err := m.expect(labelCrv, p.crv); err != nil {
 		return nil, err
 	}
-	size := coordinateSize(p)
-	x, err := m.bytesOfSize(labelX, size)
+	x, err := m.bytesOfSize(labelX, p.size)
 	if err != nil {
 		return nil, err
 	}
-	y, err := m.bytesOfSize(labelY, size)
+	y, err := m.bytesOfSize(labelY, p.size)
 	if err != nil {
 		return nil, err
 	}
 	return append(append([]byte{4}, x...), y...), nil
-}
-
-func (m members) ed25519() (ed25519.PublicKey, error) {
-	if err := m.only(labelKty, labelAlg, labelCrv, labelX); err != nil {
-		return nil, err
-	}
-	if err := m.expect(labelCrv, crvEd25519); err != nil {
-		return nil, err
-	}
-	return m.bytesOfSize(labelX, ed25519.PublicKeySize)
 }
 
 func (m members) rsa() (*rsa.PublicKey, error) {
@@ -242,5 +250,3 @@ func (m members) bigEndian(label int64, limit int) ([]byte, error) {
 	}
 	return b, nil
 }
-
-func coordinateSize(p profile) int { return (p.curve.Params().BitSize + 7) / 8 }
