@@ -10,21 +10,6 @@ import (
 	"time"
 )
 
-// Deadlines. A device that does not keep them gets an error that wraps [ErrTimeout]; whatever it does, a transaction
-// ends soon after its context.
-const (
-	initTimeout   = 3 * time.Second        // for the answer to INIT
-	replyTimeout  = 5 * time.Second        // for the first packet of an answer, or the next keepalive
-	packetTimeout = 2 * time.Second        // for the next packet of an answer that has begun
-	writeTimeout  = 5 * time.Second        // for the device to take a message; then it is closed
-	reportTime    = 100 * time.Millisecond // more for each report of a long message
-	totalTimeout  = 5 * time.Minute        // for an answer, however many keepalives arrive
-	cancelTimeout = 500 * time.Millisecond // for the answer to a request that was cancelled
-	resyncTimeout = 500 * time.Millisecond // for the answer to the INIT after one that was abandoned
-	minBackOff    = 20 * time.Millisecond  // before a request to a busy device is repeated; doubled each time
-	maxBackOff    = 320 * time.Millisecond
-)
-
 var (
 	// ErrTimeout is wrapped when a device does not answer, or stops in the middle of an answer.
 	ErrTimeout = errors.New("device does not answer")
@@ -43,6 +28,7 @@ type Channel struct {
 	dev     io.ReadWriteCloser
 	inSize  int
 	outSize int
+	limits  Deadlines
 	info    DeviceInfo
 
 	turn   chan struct{} // holds a value while a transaction runs, which owns the fields below
@@ -75,8 +61,13 @@ type DeviceInfo struct {
 //
 // The channel owns dev from here on, and has closed it when Open returns an error.
 func Open(ctx context.Context, dev io.ReadWriteCloser) (*Channel, error) {
+	return OpenWith(ctx, dev, Deadlines{})
+}
+
+// OpenWith is [Open] with other deadlines.
+func OpenWith(ctx context.Context, dev io.ReadWriteCloser, deadlines Deadlines) (*Channel, error) {
 	c := &Channel{
-		dev: dev, inSize: 64, outSize: 64,
+		dev: dev, inSize: 64, outSize: 64, limits: deadlines.orDefaults(),
 		turn:    make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
 		closing: make(chan struct{}),

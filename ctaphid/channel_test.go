@@ -317,7 +317,7 @@ func TestDeviceThatTakesNoReport(t *testing.T) {
 		close(stuck)
 		start := time.Now()
 		require.ErrorIs(t, c.Ping(t.Context(), nil), ErrTimeout)
-		require.Equal(t, writeTimeout, time.Since(start))
+		require.Equal(t, c.limits.Write, time.Since(start))
 		c.Close()
 	})
 }
@@ -519,4 +519,44 @@ func TestOpenWithADoneContext(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	<-d.closed
 	require.Empty(t, d.fromHost)
+}
+
+func TestVendorCommands(t *testing.T) {
+	c, _ := openChannel(t, echo)
+	for _, cmd := range []Command{0x40, 0x7f} {
+		answer, err := c.Vendor(t.Context(), cmd, pattern(100))
+		require.NoError(t, err)
+		require.Equal(t, pattern(100), answer)
+	}
+	for _, cmd := range []Command{0x3f, 0x80, CommandCBOR} {
+		_, err := c.Vendor(t.Context(), cmd, nil)
+		require.Error(t, err)
+	}
+}
+
+func TestDeadlinesCanBeSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFakeDevice(64, 64)
+		k := serve(t, d, func(k *fakeKey, r request) {
+			if len(r.data) > 1 { // begins to answer
+				k.toHost <- reports(64, r.cid, r.cmd, pattern(500))[0]
+			}
+		})
+		c, err := OpenWith(t.Context(), d, Deadlines{Reply: time.Minute, Packet: time.Hour, Resync: time.Second})
+		require.NoError(t, err)
+		start := time.Now()
+		_, err = c.CBOR(t.Context(), []byte{1}, nil)
+		require.ErrorIs(t, err, ErrTimeout)
+		require.Equal(t, time.Minute, time.Since(start))
+		start = time.Now()
+		_, err = c.CBOR(t.Context(), []byte{1, 2}, nil)
+		require.ErrorIs(t, err, ErrTimeout)
+		require.Equal(t, c.limits.Total, time.Since(start), "whatever the others are")
+		require.Equal(t, 3, k.inits)
+		c.Close()
+	})
+	require.Equal(t, Deadlines{
+		Init: 3 * time.Second, Reply: 5 * time.Second, Packet: 2 * time.Second, Write: 5 * time.Second,
+		Total: 5 * time.Minute, Cancel: time.Second / 2, Resync: time.Second / 2,
+	}, Deadlines{}.orDefaults())
 }

@@ -51,3 +51,13 @@ func (c *Channel) Lock(ctx context.Context, d time.Duration) error {
 	_, err := c.transact(ctx, CommandLock, []byte{byte(seconds)}, nil)
 	return err
 }
+
+// Vendor runs a command of the device's maker, 0x40 to 0x7f, whose request and answer mean what the maker says.
+func (c *Channel) Vendor(ctx context.Context, cmd Command, request []byte) ([]byte, error) {
+	if cmd < vendorFirst || cmd > vendorLast {
+		return nil, fmt.Errorf("ctaphid: %v is no vendor command", cmd)
+	}
+	return c.transact(ctx, cmd, request, nil)
+}
+
+const vendorFirst, vendorLast Command = 0x40, 0x7f

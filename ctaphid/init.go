@@ -56,7 +56,7 @@ func (c *Channel) handshake(ctx context.Context, cid uint32) error {
 	if err := c.send(ctx, cid, CommandInit, nonce[:]); err != nil {
 		return err
 	}
-	if err := c.receive(ctx, in, nil, initTimeout, initTimeout); err != nil {
+	if err := c.receive(ctx, in, nil, c.limits.Init, c.limits.Init); err != nil {
 		return err
 	}
 	if in.isBusy() {

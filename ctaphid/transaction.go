@@ -65,7 +65,7 @@ func (c *Channel) exchange(ctx context.Context, cmd Command, payload []byte, kee
 		c.abandon()
 		return nil, err
 	}
-	err := c.receive(ctx, in, keepalive, replyTimeout, totalTimeout)
+	err := c.receive(ctx, in, keepalive, c.limits.Reply, c.limits.Total)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		c.cancel(cmd, in)
@@ -84,7 +84,7 @@ func (c *Channel) exchange(ctx context.Context, cmd Command, payload []byte, kee
 
 // send writes a message, one report after the other. A device that takes them too slowly is closed.
 func (c *Channel) send(ctx context.Context, cid uint32, cmd Command, payload []byte) error {
-	c.stall.Reset(writeTimeout + time.Duration(len(payload)/(c.outSize-contHeader))*reportTime)
+	c.stall.Reset(c.limits.Write + time.Duration(len(payload)/(c.outSize-contHeader))*reportTime)
 	err := c.sendReports(ctx, cid, cmd, payload)
 	if !c.stall.Stop() && err != nil {
 		return fmt.Errorf("%w: it takes no report", ErrTimeout)
@@ -110,7 +110,7 @@ func (c *Channel) sendReports(ctx context.Context, cid uint32, cmd Command, payl
 }
 
 // receive waits until the reader has collected in. It gives the device silence for the first packet and after each
-// keepalive, packetTimeout for each other packet, and total in all. Setting the timer anew for each packet would cost more
+// keepalive, Deadlines.Packet for each other packet, and total in all. Setting the timer anew for each packet would cost more
 // than the packet, so a device that falls silent is noticed after twice the time at the latest.
 func (c *Channel) receive(
 	ctx context.Context, in *reception, keepalive func(byte), silence, total time.Duration,
@@ -132,7 +132,7 @@ func (c *Channel) receive(
 		case err == ErrTimeout && news.progress && time.Now().Before(end):
 			next := silence
 			if news.open {
-				next = packetTimeout
+				next = c.limits.Packet
 			}
 			c.timer.Reset(min(next, time.Until(end)))
 		case err != nil:
@@ -159,7 +159,7 @@ func (c *Channel) wait(ctx context.Context) error {
 func (c *Channel) cancel(cmd Command, in *reception) {
 	ctx := context.Background() // the caller's is done
 	if cmd != CommandCBOR || c.send(ctx, c.cid, CommandCancel, nil) != nil ||
-		c.receive(ctx, in, nil, cancelTimeout, cancelTimeout) != nil {
+		c.receive(ctx, in, nil, c.limits.Cancel, c.limits.Cancel) != nil {
 		c.abandon()
 	}
 }
@@ -172,7 +172,7 @@ func (c *Channel) abandon() {
 		return
 	default:
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), resyncTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), c.limits.Resync)
 	defer cancel()
 	c.lost = c.handshake(ctx, c.cid) != nil
 }
