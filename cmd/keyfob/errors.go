@@ -1,0 +1,104 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+
+	"github.com/keyfob-go/keyfob/authenticator"
+)
+
+// The exit statuses. The documentation of the command explains them.
+const (
+	exitOK = iota
+	exitError
+	exitUsage
+	exitNoDevice
+	exitPermission
+	exitTimeout
+	exitCancelled
+	exitPINRequired
+	exitPINInvalid
+	exitPINLocked
+	exitNoMatch
+	exitUnsupported
+)
+
+// advice is what follows from an error: the exit status, and what the user can do next.
+type advice struct {
+	status int
+	next   string
+}
+
+var kindAdvice = map[authenticator.Kind]advice{
+	authenticator.KindOther: {exitError, ""},
+	authenticator.KindNoDevice: {exitNoDevice,
+		`there is no key at that path: "keyfob list" shows those that are plugged in`},
+	authenticator.KindPermission: {exitPermission,
+		"get access to what the error names, or run the command as its owner"},
+	authenticator.KindRemoved:   {exitNoDevice, "plug the key in again and repeat the command"},
+	authenticator.KindBusy:      {exitError, "another program uses the key: let it finish, and repeat the command"},
+	authenticator.KindCancelled: {exitCancelled, "nothing more happens on the key"},
+	authenticator.KindTimeout:   {exitTimeout, "repeat the command, and touch the key while it blinks"},
+	authenticator.KindPINRequired: {exitPINRequired,
+		"run the command in a terminal, or give the PIN with --pin-file or --pin-fd"},
+	authenticator.KindPINInvalid: {exitPINInvalid, "repeat the command with the right PIN"},
+	authenticator.KindPINLocked:  {exitPINLocked, "unplug the key, plug it in again, and repeat with the right PIN"},
+	authenticator.KindPINBlocked: {exitPINLocked,
+		`only "keyfob reset" makes the key usable again, and it destroys every credential on it`},
+	authenticator.KindPINNotSet: {exitPINRequired, `set a PIN with "keyfob pin set"`},
+	authenticator.KindPINPolicy: {exitPINInvalid,
+		`choose a PIN that the key takes: "keyfob info" shows minPINLength; an old one may need "keyfob pin change"`},
+	authenticator.KindUVFailed: {exitPINInvalid, "try the finger again, or use the PIN"},
+	authenticator.KindExcluded: {exitNoMatch,
+		`this key is registered already: use "keyfob authenticate", or another key`},
+	authenticator.KindNoMatch: {exitNoMatch,
+		`check --rp and --credential, use another key, or "keyfob register" this one`},
+	authenticator.KindStoreFull: {exitError, "register without --resident, or use another key"},
+	authenticator.KindUnsupported: {exitUnsupported,
+		`"keyfob info" shows what the key supports`},
+	authenticator.KindProtocol: {exitError, "unplug the key, plug it in again, and repeat the command"},
+}
+
+// failure is an error of the command's own, with its own advice.
+type failure struct {
+	advice
+	err error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+
+// Unwrap returns the cause.
+func (f *failure) Unwrap() error { return f.err }
+
+// failuref returns a failure with a text as of fmt.Errorf.
+func failuref(status int, next, format string, args ...any) error {
+	return &failure{advice{status, next}, fmt.Errorf(format, args...)}
+}
+
+// adviceOn tells what follows from err.
+func adviceOn(err error) advice {
+	var own *failure
+	switch {
+	case errors.As(err, &own):
+		return own.advice
+	case errors.Is(err, authenticator.ErrInvalidOptions):
+		return advice{exitUsage, "check the flags of the command"}
+	case errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, authenticator.ErrUnsupported):
+		return advice{exitError, "keyfob cannot do this on this operating system yet"}
+	case errors.Is(err, syscall.ECONNREFUSED): // a socket that its owner left behind
+		return advice{exitNoDevice, "nobody serves that socket"}
+	}
+	return kindAdvice[authenticator.KindOf(err)]
+}
+
+// fail reports err and returns the exit status for it.
+func fail(stderr io.Writer, err error) int {
+	a := adviceOn(err)
+	fmt.Fprintf(stderr, "keyfob: %s\n", printable(err.Error()))
+	if a.next != "" {
+		fmt.Fprintf(stderr, "hint: %s\n", a.next)
+	}
+	return a.status
+}

@@ -1,0 +1,70 @@
+// Keyfob talks to FIDO2 security keys: it lists them, sets their PINs, registers credentials and signs in with them.
+// It can also play a security key itself.
+//
+//	keyfob list
+//	keyfob info
+//	keyfob register --rp example.org --user alice --json > credential.json
+//	keyfob authenticate --rp example.org --credential "$(jq -r .credentialId credential.json)" \
+//		--public-key "$(jq -r .publicKey credential.json)"
+//	keyfob pin set | pin change | pin retries
+//	keyfob reset | wink | ping
+//	keyfob virtual serve --unix PATH
+//
+// "keyfob help" lists the commands and "keyfob help COMMAND" shows the flags of one.
+//
+// # Which key
+//
+// --device says which key to use: a node (/dev/hidraw3), a Unix-domain socket that carries HID reports (unix:PATH),
+// or "virtual" for the built-in virtual key. Without it, it is the key that is plugged in, and an error with several.
+//
+// The virtual key needs no hardware and touches itself, so it protects nothing. It keeps its credentials in the file
+// that the environment variable KEYFOB_VIRTUAL_STATE names, else in keyfob/virtual-key in the user's configuration
+// directory. One process at a time may use it.
+//
+// # Input and output
+//
+// Results go to standard output: as lines of "name: value", or with --json as one line of JSON with the same names.
+// Binary values are base64url without padding; flags also take padding and the standard alphabet. A value that does
+// not exist is "-", in JSON null. Everything else, such as "Touch ... to register", goes to standard error. A command
+// that fails writes nothing to standard output, with one exception: authenticate also shows assertions whose
+// signature does not verify.
+//
+// A PIN is asked for on the terminal, without echo, or read from the file that --pin-file names or from the file
+// descriptor --pin-fd: its first line, and for "pin change" the current PIN in the first line and the new one in the
+// second. A PIN from there is tried once only. PINs are never arguments, which everybody on the machine can read.
+//
+// # Exit status
+//
+//	 0  it worked
+//	 1  any other error
+//	 2  wrong command line, or several keys and no --device
+//	 3  no such key, or it was removed
+//	 4  no permission to use the key
+//	 5  the key was not touched in time, or --timeout is over
+//	 6  cancelled, by Ctrl-C for example
+//	 7  a PIN is required: none is set, or there is neither a terminal nor --pin-file nor --pin-fd to get it from
+//	 8  the PIN (or the fingerprint) is wrong, or no PIN that the key takes
+//	 9  the PIN is locked until the key is plugged in again, or blocked until it is reset
+//	10  the key holds no matching credential, or already holds an excluded one
+//	11  the key does not support what was asked for
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/keyfob-go/keyfob/hid"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second signal ends the process at once
+	os.Exit(run(ctx, os.Args[1:], system{
+		stdout:   os.Stdout,
+		stderr:   os.Stderr,
+		list:     hid.List,
+		terminal: openTerminal,
+	}))
+}

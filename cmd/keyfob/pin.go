@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/keyfob-go/keyfob/authenticator"
+	"github.com/keyfob-go/keyfob/ctap2"
+)
+
+// askPIN gets a key's PIN from where the command line says, or from the terminal.
+func (s *session) askPIN(ctx context.Context, req *authenticator.PINRequest) ([]byte, error) {
+	if !s.pinGiven() {
+		return s.askPINOnTerminal(ctx, req)
+	}
+	if req.Reason != authenticator.PINNeeded {
+		return nil, refused(ctx, req)
+	}
+	lines, err := s.givenPINs(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	return lines[0], nil
+}
+
+// refused says why the PIN of a file was of no use. It is not tried again: each try costs a retry.
+func refused(ctx context.Context, req *authenticator.PINRequest) error {
+	if req.Reason != authenticator.PINInvalid {
+		return fmt.Errorf("%w: that cannot be the PIN of a key", ctap2.ErrPINPolicyViolation)
+	}
+	failure := &authenticator.PINError{Status: ctap2.ErrPINInvalid, Retries: -1}
+	if left, err := req.Retries(ctx); err == nil {
+		failure.Retries = left
+	}
+	return failure
+}
+
+func (s *session) askPINOnTerminal(ctx context.Context, req *authenticator.PINRequest) ([]byte, error) {
+	retries := ""
+	if left, err := req.Retries(ctx); err == nil {
+		retries = " " + retriesLeft(left)
+	}
+	question := fmt.Sprintf("%sPIN of %s%s: ", complaint(req), nameOf(req.Key), retries)
+	return s.askSecret(ctx, question)
+}
+
+// askSecret is secret for a question that must have an answer.
+func (s *session) askSecret(ctx context.Context, question string) ([]byte, error) {
+	answer, err := s.secret(ctx, question)
+	if errors.Is(err, errNoTerminal) {
+		return nil, fmt.Errorf("%w, and there is no terminal to ask for it", authenticator.ErrPINRequired)
+	}
+	return answer, err
+}
+
+// complaint says what was wrong with the PIN before.
+func complaint(req *authenticator.PINRequest) string {
+	switch req.Reason {
+	case authenticator.PINInvalid:
+		return "Wrong PIN. "
+	case authenticator.PINRepeated:
+		return "The key has rejected that PIN already. "
+	case authenticator.PINTooShort:
+		return fmt.Sprintf("A PIN has at least %d characters. ", req.MinLength)
+	case authenticator.PINTooLong:
+		return "A PIN is text of at most 63 bytes. "
+	}
+	return ""
+}
+
+func retriesLeft(n int) string {
+	if n == 1 {
+		return "(1 retry left)"
+	}
+	return fmt.Sprintf("(%d retries left)", n)
+}
+
+func (s *session) pinGiven() bool { return s.pinFile != "" || s.pinFD != noPINFD }
+
+// givenPINs reads the first n lines of what the command line names.
+func (s *session) givenPINs(ctx context.Context, n int) ([][]byte, error) {
+	f, err := s.openPINs()
+	if err != nil {
+		return nil, pinFileFailure(err)
+	}
+	lines := make([][]byte, n)
+	for i := range lines {
+		lines[i], err = await(ctx, func() ([]byte, error) { return readLine(f) })
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx) // the reader still has the file
+		}
+		if err != nil {
+			f.Close()
+			return nil, pinFileFailure(noLine(err, i+1))
+		}
+	}
+	f.Close()
+	return lines, nil
+}
+
+func (s *session) openPINs() (*os.File, error) {
+	if s.pinFile != "" {
+		return os.Open(s.pinFile)
+	}
+	f := os.NewFile(uintptr(s.pinFD), fmt.Sprintf("file descriptor %d", s.pinFD))
+	if f == nil {
+		return nil, fs.ErrInvalid
+	}
+	return f, nil
+}
+
+func noLine(err error, number int) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("there is no line %d", number)
+	}
+	return err
+}
+
+// pinFileFailure keeps an error about the file from being taken for one about the key.
+func pinFileFailure(err error) error {
+	return failuref(exitError, "check --pin-file and --pin-fd", "cannot read the PIN: %w", err)
+}
+
+const newPINAttempts = 3
+
+// newPIN asks for a new PIN on the terminal until it was typed the same way twice.
+func (s *session) newPIN(ctx context.Context, minLength uint) ([]byte, error) {
+	question := fmt.Sprintf("New PIN (at least %d characters): ", minLength)
+	for range newPINAttempts {
+		first, err := s.askSecret(ctx, question)
+		if err != nil {
+			return nil, err
+		}
+		second, err := s.askSecret(ctx, "The new PIN again: ")
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Equal(first, second) {
+			return first, nil
+		}
+		question = "They differ. " + question
+	}
+	return nil, failuref(exitPINInvalid, "", "the new PIN was never typed the same way twice")
+}

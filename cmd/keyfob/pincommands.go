@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/keyfob-go/keyfob/authenticator"
+	"github.com/keyfob-go/keyfob/ctap2"
+)
+
+func definePINSet(f *flags) action {
+	f.forPIN()
+	return withKey(func(ctx context.Context, s *session, key *authenticator.Authenticator) (output, error) {
+		if set, _ := key.Info().Option("clientPin"); set {
+			return nil, failuref(exitError, `use "keyfob pin change"`, "the key has a PIN already")
+		}
+		pin, err := s.firstPIN(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		defer clear(pin)
+		if err := key.SetPIN(ctx, pin); err != nil {
+			return nil, err
+		}
+		return s.done("The PIN is set.")
+	})
+}
+
+func (s *session) firstPIN(ctx context.Context, key *authenticator.Authenticator) ([]byte, error) {
+	info := key.Info()
+	if _, supported := info.Option("clientPin"); !supported {
+		return nil, fmt.Errorf("%w: it cannot have a PIN", authenticator.ErrUnsupported)
+	}
+	if !s.pinGiven() {
+		return s.newPIN(ctx, info.MinPINLength)
+	}
+	lines, err := s.givenPINs(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	return lines[0], nil
+}
+
+func definePINChange(f *flags) action {
+	f.forPIN()
+	return withKey(func(ctx context.Context, s *session, key *authenticator.Authenticator) (output, error) {
+		if set, _ := key.Info().Option("clientPin"); !set {
+			return nil, ctap2.ErrPINNotSet
+		}
+		current, next, err := s.currentAndNewPIN(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		defer clear(current)
+		defer clear(next)
+		if err := key.ChangePIN(ctx, current, next); err != nil {
+			return nil, err
+		}
+		return s.done("The PIN is changed.")
+	})
+}
+
+func (s *session) currentAndNewPIN(
+	ctx context.Context, key *authenticator.Authenticator,
+) (current, next []byte, err error) {
+	if s.pinGiven() {
+		lines, err := s.givenPINs(ctx, 2)
+		if err != nil {
+			return nil, nil, err
+		}
+		return lines[0], lines[1], nil
+	}
+	left, powerCycle, err := key.PINRetries(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if powerCycle || left == 0 { // nothing that is typed now could be right
+		return nil, nil, &authenticator.PINError{Status: ctap2.ErrPINAuthBlocked, Retries: left, PowerCycle: powerCycle}
+	}
+	current, err = s.askSecret(ctx, fmt.Sprintf("Current PIN of %s %s: ", nameOf(key.Key()), retriesLeft(left)))
+	if err != nil {
+		return nil, nil, err
+	}
+	next, err = s.newPIN(ctx, key.Info().MinPINLength)
+	if err != nil {
+		clear(current)
+		return nil, nil, err
+	}
+	return current, next, nil
+}
+
+func definePINRetries(f *flags) action {
+	f.forKey()
+	return withKey(func(ctx context.Context, _ *session, key *authenticator.Authenticator) (output, error) {
+		left, powerCycle, err := key.PINRetries(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return record{{"pinRetries", left}, {"powerCycleState", powerCycle}}, nil
+	})
+}
+
+// done is the end of a command that has no result but being done.
+func (s *session) done(message string) (output, error) {
+	fmt.Fprintln(s.stderr, message)
+	return record{}, nil
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/keyfob-go/keyfob/hid"
+	"github.com/keyfob-go/keyfob/virtual"
+)
+
+// startServing runs "virtual serve" until stop is called, which returns its result.
+func startServing(t *testing.T, args ...string) (device string, stderr *console, stop func() result) {
+	t.Helper()
+	old, _ := plug(t, virtual.Config{}) // skips the test where there are no such sockets
+	path := old[len("unix:"):] + "2"
+	ctx, cancel := context.WithCancel(t.Context())
+	sys, stderr := keys(), &console{}
+	sys.stderr = stderr
+	ended := make(chan result, 1)
+	go func() { ended <- keyfobOn(ctx, sys, append([]string{"virtual", "serve", "--unix", path}, args...)...) }()
+	stderr.waitFor(t, "keyfob: the virtual key is ready at unix:"+path)
+	return "unix:" + path, stderr, func() result {
+		cancel()
+		return <-ended
+	}
+}
+
+func TestVirtualServe(t *testing.T) {
+	t.Parallel()
+	device, stderr, stop := startServing(t, "--verbose")
+	register(t, device, "--resident")
+	stderr.waitFor(t, "touch: makeCredential example.org\n") // of --verbose
+	keyfob(t, "wink", "--device", device).requireOK(t)
+	stderr.waitFor(t, "wink\n")
+	require.Len(t, authenticate(t, device), 1)
+
+	r := stop()
+	require.Equal(t, exitOK, r.status)
+	require.Empty(t, r.stdout)
+	require.NoFileExists(t, device[len("unix:"):])
+}
+
+func TestVirtualServeKeepsItsState(t *testing.T) {
+	t.Parallel()
+	state := filepath.Join(t.TempDir(), "state")
+	device, _, stop := startServing(t, "--state", state)
+	register(t, device, "--resident")
+	require.Equal(t, exitOK, stop().status)
+	device, _, stop = startServing(t, "--state", state)
+	require.Len(t, authenticate(t, device), 1)
+	require.Equal(t, exitOK, stop().status)
+}
+
+func TestVirtualServeRefuses(t *testing.T) {
+	t.Parallel()
+	device, _ := plug(t, virtual.Config{})
+	serve := []string{"virtual", "serve", "--unix"}
+	r := keyfob(t, append(serve, device[len("unix:"):])...) // somebody else's
+	r.requireFailure(t, exitError, "keyfob: ")
+	require.NotContains(t, r.stderr, "is ready")
+	keyfob(t, append(serve, t.TempDir()+"/missing/key")...).requireFailure(t, exitError, "no such file")
+
+	corrupt := filepath.Join(t.TempDir(), "state")
+	require.NoError(t, os.WriteFile(corrupt, []byte("{"), 0o600))
+	keyfob(t, append(serve, t.TempDir()+"/k", "--state", corrupt)...).requireFailure(t, exitError, "--state")
+}
+
+func TestNewNodeIsTheOneThatWasNotThere(t *testing.T) {
+	t.Parallel()
+	list := []hid.Info{{Path: "/dev/hidraw0"}}
+	find := newNode(func() ([]hid.Info, error) { return list, nil })
+	_, found := find()
+	require.False(t, found)
+	list = append(list, hid.Info{Path: "/dev/hidraw1", Err: fs.ErrNotExist}) // not in /dev yet
+	_, found = find()
+	require.False(t, found)
+	list[1].Err = nil
+	path, found := find()
+	require.True(t, found)
+	require.Equal(t, "/dev/hidraw1", path)
+}
