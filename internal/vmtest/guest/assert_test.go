@@ -62,7 +62,7 @@ func TestToolSeesEveryResidentKey(t *testing.T) {
 	require.Equal(t, []string{"joan", "grace", "ada"}, users, "the newest comes first")
 }
 
-// TestWrongPINCostsOneRetry mistypes the PIN in fido2-assert.
+// TestWrongPINCostsOneRetry mistypes the PIN in fido2-assert, and asks keyfob what became of it.
 func TestWrongPINCostsOneRetry(t *testing.T) {
 	key := attachSoftKey(t, virtual.Config{})
 	id, _ := toolCredentialKey(t, toolRegister(t, key, "es256"))
@@ -72,6 +72,9 @@ func TestWrongPINCostsOneRetry(t *testing.T) {
 	require.Equal(t, 1, wrong.status)
 	require.Contains(t, wrong.stderr, "FIDO_ERR_PIN_INVALID")
 	requireRetries(t, key, 7)
+	var state struct{ PINRetries int }
+	mustRunKeyfob(t, &state, key, "pin retries")
+	require.Equal(t, 7, state.PINRetries)
 	toolAuthenticate(t, key, id, nil, "-v")
 	requireRetries(t, key, 8)
 }

@@ -2,7 +2,6 @@ package guest
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -104,15 +103,28 @@ type toolResult struct {
 // input, so their parameters must come by -i with a file.
 func runTool(t *testing.T, stdin, name string, args ...string) toolResult {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
+	c := exec.Command(name, args...)
+	c.Stdin = strings.NewReader(stdin)
+	return run(t, c)
+}
+
+// run runs a program to its end.
+func run(t *testing.T, c *exec.Cmd) toolResult {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
-	c := exec.CommandContext(ctx, name, args...)
-	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(stdin), &stdout, &stderr
-	err := c.Run()
-	require.NoError(t, ctx.Err(), "%s still runs: %s%s", c, &stdout, &stderr)
+	c.Stdout, c.Stderr = &stdout, &stderr
+	require.NoError(t, c.Start())
+	return toolResult{status: wait(t, c), stdout: stdout.String(), stderr: stderr.String()}
+}
+
+// wait waits for the end of a program, for a limited time, and returns its exit status.
+func wait(t *testing.T, c *exec.Cmd) int {
+	t.Helper()
+	overdue := time.AfterFunc(limit, func() { c.Process.Kill() })
+	err := c.Wait()
+	require.True(t, overdue.Stop(), "%s still runs: %v%v", c, c.Stdout, c.Stderr)
 	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) {
 		require.NoError(t, err)
 	}
-	return toolResult{stdout.String(), stderr.String(), c.ProcessState.ExitCode()}
+	return c.ProcessState.ExitCode()
 }

@@ -20,19 +20,8 @@ var echoConfig = usbip.Config{
 
 func TestListFindsUSBKeys(t *testing.T) {
 	key := attachUSB(t, echoConfig, echo)
-	keyboard := echoConfig
-	keyboard.Descriptor = []byte{ // a boot keyboard's modifier keys
-		0x05, 0x01, 0x09, 0x06, 0xa1, 0x01, 0x05, 0x07, 0x19, 0xe0, 0x29, 0xe7,
-		0x15, 0x00, 0x25, 0x01, 0x75, 0x01, 0x95, 0x08, 0x81, 0x02, 0xc0,
-	}
-	d, err := usbip.Attach(keyboard)
-	require.NoError(t, err)
-	defer d.Close()
+	attachKeyboard(t)
 	second := attachUSB(t, usbip.Config{VendorID: 1, ProductID: 2}, echo)
-	require.Eventually(t, func() bool {
-		nodes, err := filepath.Glob("/dev/hidraw*")
-		return err == nil && len(nodes) == 3
-	}, limit, 5*time.Millisecond, "the keyboard has no node")
 
 	found, err := hid.List()
 	require.NoError(t, err)
@@ -42,6 +31,26 @@ func TestListFindsUSBKeys(t *testing.T) {
 		Path: key.Path, Bus: hid.BusUSB, VendorID: 0x1209, ProductID: 0xf1d0,
 		Manufacturer: "Example Inc.", Product: "Echo key", Serial: key.Serial,
 	}, key.Info)
+}
+
+// attachKeyboard plugs in what has a node and is no key.
+func attachKeyboard(t *testing.T) {
+	t.Helper()
+	nodes := func() int {
+		paths, err := filepath.Glob("/dev/hidraw*")
+		require.NoError(t, err)
+		return len(paths)
+	}
+	before := nodes()
+	keyboard := echoConfig
+	keyboard.Descriptor = []byte{ // a boot keyboard's modifier keys
+		0x05, 0x01, 0x09, 0x06, 0xa1, 0x01, 0x05, 0x07, 0x19, 0xe0, 0x29, 0xe7,
+		0x15, 0x00, 0x25, 0x01, 0x75, 0x01, 0x95, 0x08, 0x81, 0x02, 0xc0,
+	}
+	d, err := usbip.Attach(keyboard)
+	require.NoError(t, err)
+	t.Cleanup(func() { d.Close() })
+	require.Eventually(t, func() bool { return nodes() > before }, limit, 5*time.Millisecond, "the keyboard has no node")
 }
 
 func TestDebianToolsFindUSBKeys(t *testing.T) {

@@ -92,6 +92,15 @@ func (l *log) add(name string) {
 	l.names = append(l.names, name)
 }
 
+// take returns what was heard since the last take.
+func (l *log) take() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	names := l.names
+	l.names = nil
+	return names
+}
+
 // tap is the cable to a key. It hears the first packet of each message to the key, and is cut at the packet to or from
 // the key of which cutTo or cutFrom says so.
 type tap struct {

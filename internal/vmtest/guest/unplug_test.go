@@ -3,9 +3,11 @@ package guest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,8 +52,8 @@ func TestUnplugWhileKeyWaitsForTouch(t *testing.T) {
 	requireNothingLeft(t)
 	for _, bus := range buses {
 		t.Run(bus.name, func(t *testing.T) {
-			wait, waits := untouched()
-			key := bus.attach(t, virtual.Config{UserPresence: wait})
+			touch, waits := distracted()
+			key := bus.attach(t, virtual.Config{UserPresence: touch})
 			ended := make(chan error, 1)
 			go func() { ended <- register(t, key.Info) }()
 			receive(t, waits)
@@ -63,18 +65,32 @@ func TestUnplugWhileKeyWaitsForTouch(t *testing.T) {
 	}
 }
 
+// TestUnplugEndsKeyfobPing is TestUnplugDuringPing with the command.
+func TestUnplugEndsKeyfobPing(t *testing.T) {
+	key := attachTappedKey(t, virtual.Config{}, &tap{cutTo: isPacket(64)})
+	result := runKeyfob(t, key, "ping", "--size", fmt.Sprint(maxMessage))
+	t.Log(result.stderr)
+	require.Equal(t, exitNoDevice, result.status)
+	require.Contains(t, result.stderr, "removed")
+}
+
 func isPacket(command byte) func([]byte) bool {
 	return func(report []byte) bool { return report[4] == command }
 }
 
-// untouched is a UserPresence that nobody ever gives, and tells when the key begins to wait for it.
-func untouched() (func(context.Context, virtual.Prompt) error, <-chan struct{}) {
-	waits := make(chan struct{}, 10)
+// distracted is a UserPresence that misses the first touch, and tells when the key begins to wait for that. It gives all
+// others at once.
+func distracted() (touch func(context.Context, virtual.Prompt) error, waits <-chan struct{}) {
+	first := make(chan struct{}, 1)
+	var touches atomic.Int32
 	return func(ctx context.Context, _ virtual.Prompt) error {
-		waits <- struct{}{}
+		if touches.Add(1) > 1 {
+			return nil
+		}
+		first <- struct{}{}
 		<-ctx.Done()
 		return ctx.Err()
-	}, waits
+	}, first
 }
 
 // receive waits for something that must come.
