@@ -62,7 +62,9 @@ func (a *authentication) check() error {
 	return nil
 }
 
-func (a *authentication) perform(ctx context.Context, _ *session, key *authenticator.Authenticator) (output, error) {
+func (a *authentication) perform(
+	ctx context.Context, _ *invocation, key *authenticator.Authenticator,
+) (output, error) {
 	clientData := newClientData(webauthn.TypeGet, a.rp)
 	hash := webauthn.ClientDataHash(clientData)
 	assertions, err := key.GetAssertions(ctx, &authenticator.AssertionOptions{

@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyfob-go/keyfob/authenticator"
 	"github.com/keyfob-go/keyfob/cose"
+	"github.com/keyfob-go/keyfob/ctap2"
 	"github.com/keyfob-go/keyfob/virtual"
 	"github.com/keyfob-go/keyfob/webauthn"
 )
@@ -155,7 +156,7 @@ func TestRegisterVerifiesEachAttestation(t *testing.T) {
 
 func TestAttestedTellsUnknownFromWrong(t *testing.T) {
 	t.Parallel()
-	device, _ := plug(t, virtual.Config{})
+	device, _ := plug(t, virtual.Config{Attestation: virtual.AttestationBasic})
 	shown := register(t, device)
 	attestation, err := webauthn.ParseAttestationObject(bytesOf(t, shown["attestationObject"]))
 	require.NoError(t, err)
@@ -167,6 +168,12 @@ func TestAttestedTellsUnknownFromWrong(t *testing.T) {
 
 	attestation.Format = "tpm"
 	verified, err := attested(cred, make([]byte, 32))
+	require.NoError(t, err)
+	require.Nil(t, verified)
+
+	attestation.Format = webauthn.FormatPacked
+	attestation.Statement = bytes.Replace(attestation.Statement, []byte("alg\x26"), []byte("alg\x39\x03\xe6"), 1) // -999
+	verified, err = attested(cred, make([]byte, 32))
 	require.NoError(t, err)
 	require.Nil(t, verified)
 }
@@ -196,7 +203,9 @@ func TestAuthenticateNoTouchSaysSo(t *testing.T) {
 func TestSaltsDeriveSecrets(t *testing.T) {
 	t.Parallel()
 	device, _ := plug(t, virtual.Config{})
-	id := register(t, device, "--hmac-secret")["credentialId"].(string)
+	cred := register(t, device, "--hmac-secret")
+	require.NotZero(t, ctap2.Flags(cred["flags"].(float64))&ctap2.FlagED, "the credential says that it can")
+	id := cred["credentialId"].(string)
 	salts := [][]byte{bytes.Repeat([]byte{0xfb}, 32), bytes.Repeat([]byte{2}, 32)}
 	one, two := binary(salts[0]).String(), binary(salts[1]).String()
 

@@ -30,10 +30,10 @@ type command struct {
 
 // action does what the command line says, once that has been parsed. What it returns goes to standard output, also if
 // there is an error with it.
-type action func(context.Context, *session) (output, error)
+type action func(context.Context, *invocation) (output, error)
 
-// session is one run of a command.
-type session struct {
+// invocation is one run of a command.
+type invocation struct {
 	system
 	*flags
 }
@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string, sys system) int {
 	} else if err != nil {
 		return wrongUsage(sys, cmd, f, err)
 	}
-	out, err := perform(ctx, act, &session{sys, f})
+	out, err := perform(ctx, act, &invocation{sys, f})
 	var usage usageError
 	if errors.As(err, &usage) {
 		return wrongUsage(sys, cmd, f, err)
@@ -86,22 +86,22 @@ func run(ctx context.Context, args []string, sys system) int {
 
 // checked is an action that begins with what needs no key to be found wrong.
 func checked(check func() error, act action) action {
-	return func(ctx context.Context, s *session) (output, error) {
+	return func(ctx context.Context, inv *invocation) (output, error) {
 		if err := check(); err != nil {
 			return nil, err
 		}
-		return act(ctx, s)
+		return act(ctx, inv)
 	}
 }
 
 // perform runs the action for as long as the command line allows.
-func perform(ctx context.Context, act action, s *session) (output, error) {
-	if s.timeout > 0 {
+func perform(ctx context.Context, act action, inv *invocation) (output, error) {
+	if inv.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.timeout, timeoutError(s.timeout))
+		ctx, cancel = context.WithTimeoutCause(ctx, inv.timeout, timeoutError(inv.timeout))
 		defer cancel()
 	}
-	return act(ctx, s)
+	return act(ctx, inv)
 }
 
 // timeoutError is the error when --timeout is over.

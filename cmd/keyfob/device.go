@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,23 +16,23 @@ import (
 const virtualDevice = "virtual"
 
 // open opens the key that the command line means. The caller closes it.
-func (s *session) open(ctx context.Context) (*authenticator.Authenticator, error) {
-	switch s.device {
+func (inv *invocation) open(ctx context.Context) (*authenticator.Authenticator, error) {
+	switch inv.device {
 	case virtualDevice:
-		return s.openVirtual(ctx)
+		return inv.openVirtual(ctx)
 	case "":
-		key, err := s.onlyKey()
+		key, err := inv.onlyKey()
 		if err != nil {
 			return nil, err
 		}
-		return authenticator.Open(ctx, key, s.ui())
+		return authenticator.Open(ctx, key, inv.ui())
 	}
-	return authenticator.Open(ctx, hid.Info{Path: s.device}, s.ui())
+	return authenticator.Open(ctx, hid.Info{Path: inv.device}, inv.ui())
 }
 
 // onlyKey returns the key that is meant when the command line names none.
-func (s *session) onlyKey() (hid.Info, error) {
-	keys, err := s.list()
+func (inv *invocation) onlyKey() (hid.Info, error) {
+	keys, err := inv.list()
 	switch {
 	case err != nil:
 		return hid.Info{}, listFailure(err)
@@ -69,7 +68,7 @@ func nameOf(key hid.Info) string {
 	return "the virtual key"
 }
 
-func (s *session) openVirtual(ctx context.Context) (*authenticator.Authenticator, error) {
+func (inv *invocation) openVirtual(ctx context.Context) (*authenticator.Authenticator, error) {
 	path, err := virtualState()
 	if err != nil {
 		return nil, err
@@ -78,22 +77,22 @@ func (s *session) openVirtual(ctx context.Context) (*authenticator.Authenticator
 	if err != nil {
 		return nil, stateFailure(err)
 	}
-	fmt.Fprintf(s.stderr, "keyfob: the virtual key touches itself, and keeps its secrets in %s\n", path)
+	fmt.Fprintf(inv.stderr, "keyfob: the virtual key touches itself, and keeps its secrets in %s\n", path)
 	channel, err := ctaphid.Open(ctx, virtualKey{key.Device(), key})
 	if err != nil {
 		return nil, err
 	}
-	return authenticator.New(ctx, channel, s.ui())
+	return authenticator.New(ctx, channel, inv.ui())
 }
 
-// virtualKey is a device that takes its key along when it is closed.
+// virtualKey is the only device that its key opens.
 type virtualKey struct {
 	*virtual.Device
 	key *virtual.Authenticator
 }
 
-// Close closes both.
-func (k virtualKey) Close() error { return errors.Join(k.Device.Close(), k.key.Close()) }
+// Close closes the device together with the key.
+func (k virtualKey) Close() error { return k.key.Close() }
 
 // virtualState returns the file that holds the built-in key, in a directory that exists.
 func virtualState() (string, error) {
@@ -117,24 +116,24 @@ func stateFailure(err error) error {
 }
 
 // ui tells and asks the user on standard error and the terminal.
-func (s *session) ui() *authenticator.UI {
-	return &authenticator.UI{PIN: s.askPIN, Notify: s.notify}
+func (inv *invocation) ui() *authenticator.UI {
+	return &authenticator.UI{PIN: inv.askPIN, Notify: inv.notify}
 }
 
-func (s *session) notify(e authenticator.Event) {
+func (inv *invocation) notify(e authenticator.Event) {
 	if e.Kind == authenticator.EventTouch {
-		fmt.Fprintf(s.stderr, "Touch %s to %s\n", nameOf(e.Key), e.Touch)
+		fmt.Fprintf(inv.stderr, "Touch %s to %s\n", nameOf(e.Key), e.Touch)
 	}
 }
 
 // withKey is the action of a command that needs one open key.
-func withKey(use func(context.Context, *session, *authenticator.Authenticator) (output, error)) action {
-	return func(ctx context.Context, s *session) (output, error) {
-		key, err := s.open(ctx)
+func withKey(use func(context.Context, *invocation, *authenticator.Authenticator) (output, error)) action {
+	return func(ctx context.Context, inv *invocation) (output, error) {
+		key, err := inv.open(ctx)
 		if err != nil {
 			return nil, err
 		}
 		defer key.Close()
-		return use(ctx, s, key)
+		return use(ctx, inv, key)
 	}
 }

@@ -32,33 +32,42 @@ type advice struct {
 }
 
 var kindAdvice = map[authenticator.Kind]advice{
-	authenticator.KindOther: {exitError, ""},
 	authenticator.KindNoDevice: {exitNoDevice,
 		`there is no key at that path: "keyfob list" shows those that are plugged in`},
 	authenticator.KindPermission: {exitPermission,
 		"get access to what the error names, or run the command as its owner"},
-	authenticator.KindRemoved:   {exitNoDevice, "plug the key in again and repeat the command"},
-	authenticator.KindBusy:      {exitError, "another program uses the key: let it finish, and repeat the command"},
-	authenticator.KindCancelled: {exitCancelled, "nothing more happens on the key"},
-	authenticator.KindTimeout:   {exitTimeout, "repeat the command, and touch the key while it blinks"},
+	authenticator.KindRemoved: {exitNoDevice,
+		"plug the key in again and repeat the command"},
+	authenticator.KindBusy: {exitError,
+		"another program uses the key: let it finish, and repeat the command"},
+	authenticator.KindCancelled: {exitCancelled,
+		"nothing more happens on the key"},
+	authenticator.KindTimeout: {exitTimeout,
+		"repeat the command and touch the key while it blinks; --timeout gives more time"},
 	authenticator.KindPINRequired: {exitPINRequired,
 		"run the command in a terminal, or give the PIN with --pin-file or --pin-fd"},
-	authenticator.KindPINInvalid: {exitPINInvalid, "repeat the command with the right PIN"},
-	authenticator.KindPINLocked:  {exitPINLocked, "unplug the key, plug it in again, and repeat with the right PIN"},
+	authenticator.KindPINInvalid: {exitPINInvalid,
+		"repeat the command with the right PIN"},
+	authenticator.KindPINLocked: {exitPINLocked,
+		"unplug the key, plug it in again, and repeat with the right PIN"},
 	authenticator.KindPINBlocked: {exitPINLocked,
 		`only "keyfob reset" makes the key usable again, and it destroys every credential on it`},
-	authenticator.KindPINNotSet: {exitPINRequired, `set a PIN with "keyfob pin set"`},
+	authenticator.KindPINNotSet: {exitPINRequired,
+		`set a PIN with "keyfob pin set"`},
 	authenticator.KindPINPolicy: {exitPINInvalid,
 		`choose a PIN that the key takes: "keyfob info" shows minPINLength; an old one may need "keyfob pin change"`},
-	authenticator.KindUVFailed: {exitPINInvalid, "try the finger again, or use the PIN"},
+	authenticator.KindUVFailed: {exitPINInvalid,
+		"try the finger again, or use the PIN"},
 	authenticator.KindExcluded: {exitNoMatch,
 		`this key is registered already: use "keyfob authenticate", or another key`},
 	authenticator.KindNoMatch: {exitNoMatch,
 		`check --rp and --credential, use another key, or "keyfob register" this one`},
-	authenticator.KindStoreFull: {exitError, "register without --resident, or use another key"},
+	authenticator.KindStoreFull: {exitError,
+		"register without --resident, or use another key"},
 	authenticator.KindUnsupported: {exitUnsupported,
 		`"keyfob info" shows what the key supports`},
-	authenticator.KindProtocol: {exitError, "unplug the key, plug it in again, and repeat the command"},
+	authenticator.KindProtocol: {exitError,
+		"unplug the key, plug it in again, and repeat the command"},
 }
 
 // failure is an error of the command's own, with its own advice.
@@ -90,7 +99,11 @@ func adviceOn(err error) advice {
 	case errors.Is(err, syscall.ECONNREFUSED): // a socket that its owner left behind
 		return advice{exitNoDevice, "nobody serves that socket"}
 	}
-	return kindAdvice[authenticator.KindOf(err)]
+	a, known := kindAdvice[authenticator.KindOf(err)]
+	if !known {
+		a.status = exitError
+	}
+	return a
 }
 
 // fail reports err and returns the exit status for it.

@@ -15,7 +15,7 @@ import (
 const seeHelp = `"keyfob help COMMAND" shows the flags of a command.`
 
 // asksForHelp recognizes the ways of asking for help on all of keyfob, or on the commands whose name begins with the
-// returned one.
+// returned one. A command with -h among its flags is not one of them.
 func asksForHelp(args []string) (name string, ok bool) {
 	if len(args) == 0 {
 		return "", false
@@ -30,7 +30,7 @@ func asksForHelp(args []string) (name string, ok bool) {
 	}
 	name = strings.Join(args[:i], " ")
 	_, _, isCommand := findCommand(args)
-	return name, !isCommand && len(named(name)) > 0
+	return name, !isCommand
 }
 
 func isHelpFlag(arg string) bool { return slices.Contains([]string{"-h", "-help", "--help"}, arg) }
@@ -106,7 +106,7 @@ func wrongUsage(sys system, c command, f *flags, err error) int {
 
 func defineVersion(f *flags) action {
 	f.forOutput()
-	return func(context.Context, *session) (output, error) {
+	return func(context.Context, *invocation) (output, error) {
 		version := "(unknown)"
 		if info, ok := debug.ReadBuildInfo(); ok {
 			version = info.Main.Version

@@ -13,7 +13,7 @@ import (
 
 func defineInfo(f *flags) action {
 	f.forKey()
-	return withKey(func(_ context.Context, _ *session, key *authenticator.Authenticator) (output, error) {
+	return withKey(func(_ context.Context, _ *invocation, key *authenticator.Authenticator) (output, error) {
 		return infoRecord(key.Info()), nil
 	})
 }

@@ -12,13 +12,13 @@ import (
 
 func defineList(f *flags) action {
 	f.forOutput()
-	return func(_ context.Context, s *session) (output, error) {
-		keys, err := s.list()
+	return func(_ context.Context, inv *invocation) (output, error) {
+		keys, err := inv.list()
 		if err != nil {
 			return nil, listFailure(err)
 		}
 		if len(keys) == 0 {
-			fmt.Fprintf(s.stderr, "keyfob: there is no key\nhint: %s\n", noKeyHint)
+			fmt.Fprintf(inv.stderr, "keyfob: there is no key\nhint: %s\n", noKeyHint)
 		}
 		return keyList(keys), nil
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strings"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // output is the result of a command.
@@ -24,12 +26,26 @@ func write(w io.Writer, out output, asJSON bool) error {
 		if err != nil {
 			return err
 		}
-		b.Write(append(encoded, '\n'))
+		b.Write(append(escape(encoded), '\n'))
 	} else {
 		out.text(&b)
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// escape is for JSON on a terminal: package json escapes ASCII control characters only.
+func escape(encoded []byte) (escaped []byte) {
+	for _, r := range string(encoded) {
+		if unicode.IsPrint(r) {
+			escaped = utf8.AppendRune(escaped, r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			escaped = fmt.Appendf(escaped, "\\u%04x", unit)
+		}
+	}
+	return escaped
 }
 
 // record is a JSON object whose members keep their order.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 
 	"github.com/keyfob-go/keyfob/authenticator"
@@ -14,14 +13,14 @@ import (
 )
 
 // askPIN gets a key's PIN from where the command line says, or from the terminal.
-func (s *session) askPIN(ctx context.Context, req *authenticator.PINRequest) ([]byte, error) {
-	if !s.pinGiven() {
-		return s.askPINOnTerminal(ctx, req)
+func (inv *invocation) askPIN(ctx context.Context, req *authenticator.PINRequest) ([]byte, error) {
+	if !inv.pinGiven() {
+		return inv.askPINOnTerminal(ctx, req)
 	}
 	if req.Reason != authenticator.PINNeeded {
 		return nil, refused(ctx, req)
 	}
-	lines, err := s.givenPINs(ctx, 1)
+	lines, err := inv.givenPINs(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -40,18 +39,18 @@ func refused(ctx context.Context, req *authenticator.PINRequest) error {
 	return failure
 }
 
-func (s *session) askPINOnTerminal(ctx context.Context, req *authenticator.PINRequest) ([]byte, error) {
+func (inv *invocation) askPINOnTerminal(ctx context.Context, req *authenticator.PINRequest) ([]byte, error) {
 	retries := ""
 	if left, err := req.Retries(ctx); err == nil {
 		retries = " " + retriesLeft(left)
 	}
 	question := fmt.Sprintf("%sPIN of %s%s: ", complaint(req), nameOf(req.Key), retries)
-	return s.askSecret(ctx, question)
+	return inv.askSecret(ctx, question)
 }
 
 // askSecret is secret for a question that must have an answer.
-func (s *session) askSecret(ctx context.Context, question string) ([]byte, error) {
-	answer, err := s.secret(ctx, question)
+func (inv *invocation) askSecret(ctx context.Context, question string) ([]byte, error) {
+	answer, err := inv.secret(ctx, question)
 	if errors.Is(err, errNoTerminal) {
 		return nil, fmt.Errorf("%w, and there is no terminal to ask for it", authenticator.ErrPINRequired)
 	}
@@ -80,11 +79,11 @@ func retriesLeft(n int) string {
 	return fmt.Sprintf("(%d retries left)", n)
 }
 
-func (s *session) pinGiven() bool { return s.pinFile != "" || s.pinFD != noPINFD }
+func (inv *invocation) pinGiven() bool { return inv.pinFile != "" || inv.pinFD != noPINFD }
 
 // givenPINs reads the first n lines of what the command line names.
-func (s *session) givenPINs(ctx context.Context, n int) ([][]byte, error) {
-	f, err := s.openPINs()
+func (inv *invocation) givenPINs(ctx context.Context, n int) ([][]byte, error) {
+	f, err := inv.openPINs()
 	if err != nil {
 		return nil, pinFileFailure(err)
 	}
@@ -103,15 +102,11 @@ func (s *session) givenPINs(ctx context.Context, n int) ([][]byte, error) {
 	return lines, nil
 }
 
-func (s *session) openPINs() (*os.File, error) {
-	if s.pinFile != "" {
-		return os.Open(s.pinFile)
+func (inv *invocation) openPINs() (*os.File, error) {
+	if inv.pinFile != "" {
+		return os.Open(inv.pinFile)
 	}
-	f := os.NewFile(uintptr(s.pinFD), fmt.Sprintf("file descriptor %d", s.pinFD))
-	if f == nil {
-		return nil, fs.ErrInvalid
-	}
-	return f, nil
+	return os.NewFile(uintptr(inv.pinFD), fmt.Sprintf("file descriptor %d", inv.pinFD)), nil
 }
 
 func noLine(err error, number int) error {
@@ -129,14 +124,14 @@ func pinFileFailure(err error) error {
 const newPINAttempts = 3
 
 // newPIN asks for a new PIN on the terminal until it was typed the same way twice.
-func (s *session) newPIN(ctx context.Context, minLength uint) ([]byte, error) {
+func (inv *invocation) newPIN(ctx context.Context, minLength uint) ([]byte, error) {
 	question := fmt.Sprintf("New PIN (at least %d characters): ", minLength)
 	for range newPINAttempts {
-		first, err := s.askSecret(ctx, question)
+		first, err := inv.askSecret(ctx, question)
 		if err != nil {
 			return nil, err
 		}
-		second, err := s.askSecret(ctx, "The new PIN again: ")
+		second, err := inv.askSecret(ctx, "The new PIN again: ")
 		if err != nil {
 			return nil, err
 		}

@@ -65,6 +65,7 @@ func TestPINChangeWithoutAPIN(t *testing.T) {
 	device, _ := plug(t, virtual.Config{})
 	keyfob(t, "pin", "change", "--device", device, "--pin-file", pinFile(t, "1234\n5678\n")).
 		requireFailure(t, exitPINRequired, `"keyfob pin set"`)
+	keyfob(t, "pin", "change", "--device", device).requireFailure(t, exitPINRequired, `"keyfob pin set"`)
 }
 
 func TestNobodyToAskForThePIN(t *testing.T) {
@@ -115,6 +116,7 @@ func TestPINLockedAndBlocked(t *testing.T) {
 	}
 	keyfob(t, wrong...).requireFailure(t, exitPINLocked, "unplug the key")
 	keyfob(t, right...).requireFailure(t, exitPINLocked, "unplug the key", "5 retries left")
+	keyfob(t, "pin", "change", "--device", device).requireFailure(t, exitPINLocked, "unplug the key") // asks for nothing
 	requireRetries(t, device, 5, true)
 	for range 5 {
 		key.PowerCycle()

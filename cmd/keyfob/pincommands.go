@@ -10,11 +10,11 @@ import (
 
 func definePINSet(f *flags) action {
 	f.forPIN()
-	return withKey(func(ctx context.Context, s *session, key *authenticator.Authenticator) (output, error) {
+	return withKey(func(ctx context.Context, inv *invocation, key *authenticator.Authenticator) (output, error) {
 		if set, _ := key.Info().Option("clientPin"); set {
 			return nil, failuref(exitError, `use "keyfob pin change"`, "the key has a PIN already")
 		}
-		pin, err := s.firstPIN(ctx, key)
+		pin, err := inv.firstPIN(ctx, key)
 		if err != nil {
 			return nil, err
 		}
@@ -22,19 +22,19 @@ func definePINSet(f *flags) action {
 		if err := key.SetPIN(ctx, pin); err != nil {
 			return nil, err
 		}
-		return s.done("The PIN is set.")
+		return inv.done("The PIN is set.")
 	})
 }
 
-func (s *session) firstPIN(ctx context.Context, key *authenticator.Authenticator) ([]byte, error) {
+func (inv *invocation) firstPIN(ctx context.Context, key *authenticator.Authenticator) ([]byte, error) {
 	info := key.Info()
 	if _, supported := info.Option("clientPin"); !supported {
 		return nil, fmt.Errorf("%w: it cannot have a PIN", authenticator.ErrUnsupported)
 	}
-	if !s.pinGiven() {
-		return s.newPIN(ctx, info.MinPINLength)
+	if !inv.pinGiven() {
+		return inv.newPIN(ctx, info.MinPINLength)
 	}
-	lines, err := s.givenPINs(ctx, 1)
+	lines, err := inv.givenPINs(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -43,11 +43,11 @@ func (s *session) firstPIN(ctx context.Context, key *authenticator.Authenticator
 
 func definePINChange(f *flags) action {
 	f.forPIN()
-	return withKey(func(ctx context.Context, s *session, key *authenticator.Authenticator) (output, error) {
+	return withKey(func(ctx context.Context, inv *invocation, key *authenticator.Authenticator) (output, error) {
 		if set, _ := key.Info().Option("clientPin"); !set {
 			return nil, ctap2.ErrPINNotSet
 		}
-		current, next, err := s.currentAndNewPIN(ctx, key)
+		current, next, err := inv.currentAndNewPIN(ctx, key)
 		if err != nil {
 			return nil, err
 		}
@@ -56,15 +56,15 @@ func definePINChange(f *flags) action {
 		if err := key.ChangePIN(ctx, current, next); err != nil {
 			return nil, err
 		}
-		return s.done("The PIN is changed.")
+		return inv.done("The PIN is changed.")
 	})
 }
 
-func (s *session) currentAndNewPIN(
+func (inv *invocation) currentAndNewPIN(
 	ctx context.Context, key *authenticator.Authenticator,
 ) (current, next []byte, err error) {
-	if s.pinGiven() {
-		lines, err := s.givenPINs(ctx, 2)
+	if inv.pinGiven() {
+		lines, err := inv.givenPINs(ctx, 2)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -77,11 +77,11 @@ func (s *session) currentAndNewPIN(
 	if powerCycle || left == 0 { // nothing that is typed now could be right
 		return nil, nil, &authenticator.PINError{Status: ctap2.ErrPINAuthBlocked, Retries: left, PowerCycle: powerCycle}
 	}
-	current, err = s.askSecret(ctx, fmt.Sprintf("Current PIN of %s %s: ", nameOf(key.Key()), retriesLeft(left)))
+	current, err = inv.askSecret(ctx, fmt.Sprintf("Current PIN of %s %s: ", nameOf(key.Key()), retriesLeft(left)))
 	if err != nil {
 		return nil, nil, err
 	}
-	next, err = s.newPIN(ctx, key.Info().MinPINLength)
+	next, err = inv.newPIN(ctx, key.Info().MinPINLength)
 	if err != nil {
 		clear(current)
 		return nil, nil, err
@@ -91,7 +91,7 @@ func (s *session) currentAndNewPIN(
 
 func definePINRetries(f *flags) action {
 	f.forKey()
-	return withKey(func(ctx context.Context, _ *session, key *authenticator.Authenticator) (output, error) {
+	return withKey(func(ctx context.Context, _ *invocation, key *authenticator.Authenticator) (output, error) {
 		left, powerCycle, err := key.PINRetries(ctx)
 		if err != nil {
 			return nil, err
@@ -101,7 +101,7 @@ func definePINRetries(f *flags) action {
 }
 
 // done is the end of a command that has no result but being done.
-func (s *session) done(message string) (output, error) {
-	fmt.Fprintln(s.stderr, message)
+func (inv *invocation) done(message string) (output, error) {
+	fmt.Fprintln(inv.stderr, message)
 	return record{}, nil
 }

@@ -10,11 +10,11 @@ import (
 
 func defineWink(f *flags) action {
 	f.forKey()
-	return withKey(func(ctx context.Context, s *session, key *authenticator.Authenticator) (output, error) {
+	return withKey(func(ctx context.Context, inv *invocation, key *authenticator.Authenticator) (output, error) {
 		if err := key.Wink(ctx); err != nil {
 			return nil, err
 		}
-		return s.done(nameOf(key.Key()) + " has winked.")
+		return inv.done(nameOf(key.Key()) + " has winked.")
 	})
 }
 
@@ -44,7 +44,7 @@ func (p *pinging) check() error {
 	return nil
 }
 
-func (p *pinging) perform(ctx context.Context, _ *session, key *authenticator.Authenticator) (output, error) {
+func (p *pinging) perform(ctx context.Context, _ *invocation, key *authenticator.Authenticator) (output, error) {
 	data := random(p.size)
 	var times numbers[float64]
 	for range p.count {

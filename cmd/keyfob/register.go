@@ -70,7 +70,9 @@ func (r *registration) check() error {
 	return nil
 }
 
-func (r *registration) perform(ctx context.Context, _ *session, key *authenticator.Authenticator) (output, error) {
+func (r *registration) perform(
+	ctx context.Context, _ *invocation, key *authenticator.Authenticator,
+) (output, error) {
 	if r.userID == nil {
 		r.userID = random(userIDSize)
 	}

@@ -12,9 +12,9 @@ import (
 func defineReset(f *flags) action {
 	f.forKey()
 	yes := f.Bool("yes", false, "do not ask whether that is meant")
-	return withKey(func(ctx context.Context, s *session, key *authenticator.Authenticator) (output, error) {
+	return withKey(func(ctx context.Context, inv *invocation, key *authenticator.Authenticator) (output, error) {
 		if !*yes {
-			if err := s.confirmReset(ctx, key); err != nil {
+			if err := inv.confirmReset(ctx, key); err != nil {
 				return nil, err
 			}
 		}
@@ -26,15 +26,15 @@ func defineReset(f *flags) action {
 		if err != nil {
 			return nil, err
 		}
-		return s.done("The key is as good as new.")
+		return inv.done("The key is as good as new.")
 	})
 }
 
 // confirmReset makes the user type that everything on the key may go.
-func (s *session) confirmReset(ctx context.Context, key *authenticator.Authenticator) error {
+func (inv *invocation) confirmReset(ctx context.Context, key *authenticator.Authenticator) error {
 	question := fmt.Sprintf("This destroys every credential on %s, %sand all its settings, for ever.\n"+
 		"Whatever it opens stays locked. Type yes to go on: ", nameOf(key.Key()), itsPIN(key.Info()))
-	answer, err := s.line(ctx, question)
+	answer, err := inv.line(ctx, question)
 	switch {
 	case errors.Is(err, errNoTerminal):
 		return usageError("without a terminal to ask on, reset wants --yes")

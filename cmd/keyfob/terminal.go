@@ -27,26 +27,26 @@ func openTerminal() (*os.File, error) {
 
 // secret asks a question on the terminal and returns the answer, which does not show. The echo is off before the
 // question appears, for those who type fast.
-func (s *session) secret(ctx context.Context, question string) ([]byte, error) {
-	answer, err := s.ask(ctx, question, term.MakeRaw, readHidden)
+func (inv *invocation) secret(ctx context.Context, question string) ([]byte, error) {
+	answer, err := inv.ask(ctx, question, term.MakeRaw, readHidden)
 	if !errors.Is(err, errNoTerminal) {
-		fmt.Fprintln(s.stderr) // the end of the line did not show either
+		fmt.Fprintln(inv.stderr) // the end of the line did not show either
 	}
 	return answer, err
 }
 
 // line asks a question on the terminal and returns the answer.
-func (s *session) line(ctx context.Context, question string) ([]byte, error) {
-	return s.ask(ctx, question, term.GetState, readLine)
+func (inv *invocation) line(ctx context.Context, question string) ([]byte, error) {
+	return inv.ask(ctx, question, term.GetState, readLine)
 }
 
-// ask asks a question on the terminal, in the mode that setMode sets. The terminal gets its old mode back in any case,
+// ask asks a question on the terminal, in the mode that setMode sets. The terminal gets its old mode back in any case
 // but is not closed: when ctx ends the wait for an answer, the reader is still at it.
-func (s *session) ask(
+func (inv *invocation) ask(
 	ctx context.Context, question string,
 	setMode func(fd int) (old *term.State, err error), read func(io.Reader) ([]byte, error),
 ) ([]byte, error) {
-	tty, err := s.terminal()
+	tty, err := inv.terminal()
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (s *session) ask(
 		return nil, err
 	}
 	defer term.Restore(int(tty.Fd()), old)
-	fmt.Fprint(s.stderr, question)
+	fmt.Fprint(inv.stderr, question)
 	answer, err := await(ctx, func() ([]byte, error) { return read(tty) })
 	if errors.Is(err, io.EOF) {
 		return nil, failuref(exitCancelled, "", "no answer")

@@ -30,22 +30,22 @@ func defineVirtualServe(f *flags) action {
 }
 
 // serve lasts until it is cancelled, which is no error.
-func (v *serving) serve(ctx context.Context, s *session) (output, error) {
+func (v *serving) serve(ctx context.Context, inv *invocation) (output, error) {
 	if (v.unix != "") == v.uhid {
 		return nil, usageError("either --unix PATH or --uhid is wanted")
 	}
-	key, err := virtual.New(v.config(s))
+	key, err := virtual.New(v.config(inv))
 	if err != nil {
 		return nil, failuref(exitError, "check --state", "%w", err)
 	}
 	defer key.Close()
-	serve, ready := v.backend(s, key)
+	serve, ready := v.backend(inv, key)
 	ended := make(chan error, 1)
 	go func() { ended <- serve(ctx) }()
 	err = announce(ended, func() bool {
 		where, ok := ready()
 		if ok {
-			fmt.Fprintf(s.stderr, "keyfob: the virtual key is ready at %s and touches itself\n", where)
+			fmt.Fprintf(inv.stderr, "keyfob: the virtual key is ready at %s and touches itself\n", where)
 		}
 		return ok
 	})
@@ -55,24 +55,24 @@ func (v *serving) serve(ctx context.Context, s *session) (output, error) {
 	return nil, serveFailure(err)
 }
 
-func (v *serving) config(s *session) virtual.Config {
+func (v *serving) config(inv *invocation) virtual.Config {
 	c := virtual.Config{StateFile: v.state}
 	if v.verbose {
 		c.UserPresence = func(_ context.Context, p virtual.Prompt) error {
-			fmt.Fprintf(s.stderr, "touch: %v %s\n", p.Command, printable(p.RPID))
+			fmt.Fprintf(inv.stderr, "touch: %v %s\n", p.Command, printable(p.RPID))
 			return nil
 		}
-		c.Wink = func() { fmt.Fprintln(s.stderr, "wink") }
+		c.Wink = func() { fmt.Fprintln(inv.stderr, "wink") }
 	}
 	return c
 }
 
 // backend returns what serves the key, and what finds out where, once it does.
-func (v *serving) backend(s *session, key *virtual.Authenticator) (
+func (v *serving) backend(inv *invocation, key *virtual.Authenticator) (
 	serve func(context.Context) error, ready func() (where string, ok bool),
 ) {
 	if v.uhid {
-		return key.ServeUHID, newNode(s.list)
+		return key.ServeUHID, newNode(inv.list)
 	}
 	return func(ctx context.Context) error { return key.ServeUnix(ctx, v.unix) }, newSocket("unix:" + v.unix)
 }

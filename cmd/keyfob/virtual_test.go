@@ -60,14 +60,19 @@ func TestVirtualServeRefuses(t *testing.T) {
 	t.Parallel()
 	device, _ := plug(t, virtual.Config{})
 	serve := []string{"virtual", "serve", "--unix"}
-	r := keyfob(t, append(serve, device[len("unix:"):])...) // somebody else's
-	r.requireFailure(t, exitError, "keyfob: ")
-	require.NotContains(t, r.stderr, "is ready")
+	keyfob(t, append(serve, device[len("unix:"):])...).requireFailure(t, exitError, "somebody serves it")
 	keyfob(t, append(serve, t.TempDir()+"/missing/key")...).requireFailure(t, exitError, "no such file")
 
 	corrupt := filepath.Join(t.TempDir(), "state")
 	require.NoError(t, os.WriteFile(corrupt, []byte("{"), 0o600))
 	keyfob(t, append(serve, t.TempDir()+"/k", "--state", corrupt)...).requireFailure(t, exitError, "--state")
+}
+
+func TestNewSocketIsOneThatWasNotServed(t *testing.T) {
+	t.Parallel()
+	device, _ := plug(t, virtual.Config{})
+	_, found := newSocket(device)()
+	require.False(t, found)
 }
 
 func TestNewNodeIsTheOneThatWasNotThere(t *testing.T) {
