@@ -1,11 +1,7 @@
 package guest
 
 import (
-	"bufio"
-	"io"
 	"os"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -31,7 +27,7 @@ func TestTouchTimeoutEndsKeyfob(t *testing.T) {
 		args   []string
 	}{
 		{"of the key", virtual.Config{TouchTimeout: 100 * time.Millisecond}, nil},
-		{"of the command", virtual.Config{}, []string{"--timeout", "2s"}},
+		{"of the command", virtual.Config{}, []string{"--timeout", "3s"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			key, waiting := startKeyfobWithoutTouch(t, c.config, c.args...)
@@ -50,45 +46,17 @@ func TestUnplugEndsKeyfob(t *testing.T) {
 	keyfobRegister(t, attachSoftKey(t, virtual.Config{}))
 }
 
-// waiting is a keyfob command that has asked for a touch.
-type waiting struct {
-	*exec.Cmd
-	stderr *bufio.Reader
-	stdout strings.Builder
-}
-
 // startKeyfobWithoutTouch runs keyfob register on a key that misses the first touch, until it asks for that.
-func startKeyfobWithoutTouch(t *testing.T, c virtual.Config, args ...string) (*softKey, *waiting) {
+func startKeyfobWithoutTouch(t *testing.T, c virtual.Config, args ...string) (*softKey, *background) {
 	t.Helper()
 	touch, waits := distracted()
 	c.UserPresence = touch
 	key := attachSoftKey(t, c)
-	args = keyfobArguments(key, "register", append([]string{"--rp", rpID, "--user", "Ada"}, args...)...)
-	w := &waiting{Cmd: exec.CommandContext(t.Context(), "keyfob", args...)}
-	w.Stdout = &w.stdout
-	stderr, err := w.StderrPipe()
-	require.NoError(t, err)
-	w.stderr = bufio.NewReader(stderr)
-	require.NoError(t, w.Start())
+	args = append([]string{"--rp", rpID, "--user", "Ada"}, args...)
+	b := startKeyfob(t, keyfobArguments(key, "register", args...)...)
 	receive(t, waits)
-	line, err := w.stderr.ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "Touch keyfob Soft key ("+key.Path+") to register\n", line)
-	return key, w
-}
-
-// requireEnd waits for the command to end with a status and nothing on its standard output.
-func (w *waiting) requireEnd(t *testing.T, status int) {
-	t.Helper()
-	said := make(chan string, 1)
-	go func() {
-		b, _ := io.ReadAll(w.stderr)
-		said <- string(b)
-	}()
-	text := receive(t, said)
-	require.Equal(t, status, wait(t, w.Cmd), text)
-	require.Empty(t, w.stdout.String())
-	t.Log(text)
+	require.Equal(t, "Touch keyfob Soft key ("+key.Path+") to register\n", b.nextLine(t))
+	return key, b
 }
 
 func requireSoon(t *testing.T, start time.Time) {
