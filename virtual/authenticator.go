@@ -107,11 +107,11 @@ var errPowerCycled = errors.New("power was cut")
 func (a *Authenticator) PowerCycle() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.bus.powerUp() // first, so that a command which ends has nobody to tell
 	if a.abort != nil {
 		a.abort(errPowerCycled)
 	}
 	a.powerUp()
-	a.bus.powerUp()
 }
 
 // Credentials returns how many credentials are stored in the key: passkeys, and RSA keys of any kind. Others live

@@ -521,3 +521,48 @@ func TestPINHashOfWrongSizeIsAWrongPIN(t *testing.T) {
 		requireRetries(t, client, 7-i, false)
 	}
 }
+
+func TestTokenIsGoodForOneAssertionWithTouch(t *testing.T) {
+	t.Parallel()
+	_, client := newKeyWithPIN(t, Config{})
+	id := register(t, client, newRequest()).Credential.ID
+	token := newToken(t, client, 2)
+	_, err := client.GetAssertion(t.Context(), askWithToken(token, id))
+	require.NoError(t, err)
+	_, err = client.GetAssertion(t.Context(), askWithToken(token, id))
+	require.ErrorIs(t, err, ctap2.ErrPINAuthInvalid)
+}
+
+func TestTokenIsOfItsProtocol(t *testing.T) {
+	t.Parallel()
+	_, client := newKeyWithPIN(t, Config{})
+	req := withToken(newRequest(), newToken(t, client, 1))
+	req.PINUVAuthProtocol = 2
+	_, err := client.MakeCredential(t.Context(), req)
+	require.ErrorIs(t, err, ctap2.ErrPINAuthInvalid)
+}
+
+func TestTokenTakesPrecedenceOverOptionUV(t *testing.T) {
+	t.Parallel()
+	_, client := newKeyWithPIN(t, Config{}) // a reader would be asked in vain
+	req := withToken(newRequest(), newToken(t, client, 2))
+	req.Options.UserVerification = true
+	require.True(t, register(t, client, req).Flags.Has(ctap2.FlagUV))
+}
+
+func TestChangePINRefusesForgery(t *testing.T) {
+	t.Parallel()
+	key, client := newKeyWithPIN(t, Config{})
+	shared := agree(t, client, 2)
+	newPINEnc, err := shared.Encrypt(append([]byte("5678"), make([]byte, 60)...))
+	require.NoError(t, err)
+	hash := sha256.Sum256(pin)
+	pinHashEnc, err := shared.Encrypt(hash[:pinHashSize])
+	require.NoError(t, err)
+	require.Equal(t, ctap2.ErrPINAuthInvalid, send(t, key, ctap2.CommandClientPIN, &ctap2.ClientPINRequest{
+		PINUVAuthProtocol: 2, Subcommand: ctap2.SubcommandChangePIN, KeyAgreement: shared.PublicKey(),
+		PINUVAuthParam: shared.Authenticate(newPINEnc), NewPINEnc: newPINEnc, PINHashEnc: pinHashEnc,
+	}))
+	requireRetries(t, client, 8, false)
+	require.NoError(t, tryPIN(t, client, pin))
+}

@@ -329,3 +329,31 @@ func TestHMACSecretRefuses(t *testing.T) {
 		})
 	}
 }
+
+func TestSilentAssertionWithVerificationClaimsNoPresence(t *testing.T) {
+	t.Parallel()
+	_, client := newKey(t, Config{UserVerification: recognize})
+	made := register(t, client, newRequest())
+	req := ask(made.Credential.ID)
+	req.Options = ctap2.GetAssertionOptions{UserPresence: no(), UserVerification: true}
+	resp, err := client.GetAssertion(t.Context(), req)
+	require.NoError(t, err)
+	require.Equal(t, ctap2.FlagUV, checkAssertion(t, resp, made.Credential.PublicKey).Flags)
+}
+
+func TestGetNextAssertionStartsTheTimeAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, client := newKey(t, Config{})
+		for user := byte(1); user <= 3; user++ {
+			passkey(t, client, user, nil)
+		}
+		_, err := client.GetAssertion(t.Context(), ask())
+		require.NoError(t, err)
+		for range 2 {
+			time.Sleep(walkTimeout - 1)
+			_, err = client.GetNextAssertion(t.Context())
+			require.NoError(t, err)
+		}
+	})
+}

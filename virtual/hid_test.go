@@ -535,14 +535,19 @@ func TestServeMovesReportsUntilTheEnd(t *testing.T) {
 		require.Empty(t, other.bus.opens, "closed")
 		require.Empty(t, key.bus.opens, "closed")
 
-		require.NoError(t, key.Serve(t.Context(), &scripted{}))
+		ended := &scripted{}
+		require.NoError(t, key.Serve(t.Context(), ended))
+		require.True(t, ended.closed)
 		err := key.Serve(t.Context(), &scripted{reads: [][]byte{make([]byte, 65)}})
 		require.ErrorContains(t, err, "report of 65 bytes")
 	})
 }
 
 // scripted is a stream that ends after some reports.
-type scripted struct{ reads [][]byte }
+type scripted struct {
+	reads  [][]byte
+	closed bool
+}
 
 func (s *scripted) Read(p []byte) (int, error) {
 	if len(s.reads) == 0 {
@@ -555,7 +560,11 @@ func (s *scripted) Read(p []byte) (int, error) {
 
 func (s *scripted) Write(p []byte) (int, error) { return len(p), nil }
 
-func (s *scripted) Close() error { return nil }
+func (s *scripted) Close() error {
+	time.Sleep(time.Second) // of a bubble: Serve waits for it
+	s.closed = true
+	return nil
+}
 
 // FuzzHID sends any reports, 64 bytes each, to a key. A report that begins with ffff stands for one of the channel that the
 // fuzzer can't know.

@@ -16,13 +16,12 @@ func (a *Authenticator) Serve(ctx context.Context, rw io.ReadWriteCloser) error 
 	d := a.Device()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	closeBoth := sync.OnceFunc(func() {
+	var pumps sync.WaitGroup
+	pumps.Go(func() {
+		<-ctx.Done()
 		d.Close()
 		rw.Close()
 	})
-	defer closeBoth() // waits, if it is not done yet
-	context.AfterFunc(ctx, closeBoth)
-	var pumps sync.WaitGroup
 	pumps.Go(func() { cancel(pump(rw, d)) })
 	pumps.Go(func() { cancel(pump(d, rw)) })
 	pumps.Wait()

@@ -30,17 +30,17 @@ func (a *Authenticator) serveListener(ctx context.Context, l net.Listener) error
 	defer l.Close()
 	var connections sync.WaitGroup
 	defer connections.Wait()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	serving, cancel := context.WithCancel(ctx)
+	defer cancel()
 	for {
 		conn, err := l.Accept()
-		if ctx.Err() != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
 			return fmt.Errorf("virtual: serve: %w", context.Cause(ctx))
-		}
-		if err != nil {
+		case err != nil:
 			return fmt.Errorf("virtual: %w", err)
 		}
-		connections.Go(func() { a.Serve(ctx, conn) }) // how it ends is the platform's business
+		connections.Go(func() { a.Serve(serving, conn) }) // how it ends is the platform's business
 	}
 }
 
@@ -49,8 +49,9 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 		return nil, err
 	}
 	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		var err error
-		return errors.Join(c.Control(func(fd uintptr) { err = restrictSocket(fd) }), err)
+		var restricted error
+		err := c.Control(func(fd uintptr) { restricted = restrictSocket(fd) })
+		return errors.Join(err, restricted)
 	}}
 	l, err := config.Listen(ctx, "unixpacket", path)
 	if err != nil {
