@@ -15,7 +15,7 @@ func (c *Channel) CBOR(ctx context.Context, request []byte, keepalive func(statu
 	return c.transact(ctx, CommandCBOR, request, keepalive)
 }
 
-// Msg sends a U2F request APDU and returns the response APDU (CTAP 2.3, section 8). The device never waits for the user.
+// Msg sends a U2F request APDU and returns the response APDU (CTAP 2.3, section 11.2.9.1.1). The device never waits for the user.
 func (c *Channel) Msg(ctx context.Context, request []byte) ([]byte, error) {
 	return c.transact(ctx, CommandMsg, request, nil)
 }
