@@ -12,8 +12,8 @@ import (
 	"github.com/keyfob-go/keyfob/webauthn"
 )
 
-// TestOurVerificationAcceptsToolAssertions has fido2-assert -G sign in all the ways that it knows, and package webauthn
-// verify the signatures.
+// TestOurVerificationAcceptsToolAssertions has fido2-assert -G sign in all the ways that it knows, and package
+// webauthn verify the signatures.
 func TestOurVerificationAcceptsToolAssertions(t *testing.T) {
 	key := attachSoftKey(t, virtual.Config{})
 	setPIN(t, key, pin)
@@ -23,18 +23,19 @@ func TestOurVerificationAcceptsToolAssertions(t *testing.T) {
 		require.Len(t, signed, 1)
 		requireOurAcceptsAssertion(t, signed[0], public, ctap2.FlagUP)
 	}
+	const touched, verified, secret = ctap2.FlagUP, ctap2.FlagUP | ctap2.FlagUV, ctap2.FlagED
 	id, public := toolCredentialKey(t, toolRegister(t, key, "es256", "-r", "-h"))
 	for _, use := range []struct {
 		options []string
 		salts   []byte
 		flags   ctap2.Flags
 	}{
-		{options: []string{"-p"}, flags: ctap2.FlagUP},
-		{options: []string{"-v"}, flags: ctap2.FlagUP | ctap2.FlagUV},
+		{options: []string{"-p"}, flags: touched},
+		{options: []string{"-v"}, flags: verified},
 		{options: []string{"-t", "up=false"}},
-		{options: []string{"-r", "-v"}, flags: ctap2.FlagUP | ctap2.FlagUV},
-		{options: []string{"-h"}, salts: newHash(), flags: ctap2.FlagUP | ctap2.FlagED},
-		{options: []string{"-h", "-r", "-v"}, salts: bytes.Repeat(newHash(), 2), flags: ctap2.FlagUP | ctap2.FlagUV | ctap2.FlagED},
+		{options: []string{"-r", "-v"}, flags: verified},
+		{options: []string{"-h"}, salts: newHash(), flags: touched | secret},
+		{options: []string{"-h", "-r", "-v"}, salts: bytes.Repeat(newHash(), 2), flags: verified | secret},
 	} {
 		t.Log(use.options)
 		signed := toolAuthenticate(t, key, id, use.salts, use.options...)

@@ -9,8 +9,8 @@ import (
 	"github.com/keyfob-go/keyfob/virtual"
 )
 
-// TestToolsAcceptWhatKeyfobMakes runs keyfob register and keyfob authenticate on both buses, with all types of credentials,
-// and fido2-cred -V and fido2-assert -V on the results.
+// TestToolsAcceptWhatKeyfobMakes runs keyfob register and keyfob authenticate on both buses, with all types of
+// credentials, and fido2-cred -V and fido2-assert -V on the results.
 func TestToolsAcceptWhatKeyfobMakes(t *testing.T) {
 	usb, uhid := attachSoftKey, attachSoftKeyByUHID
 	for _, c := range []ceremony{

@@ -11,8 +11,8 @@ import (
 	"github.com/keyfob-go/keyfob/webauthn"
 )
 
-// TestOurVerificationAcceptsToolCredentials has fido2-cred -M make credentials of all kinds, and package webauthn verify
-// them.
+// TestOurVerificationAcceptsToolCredentials has fido2-cred -M make credentials of all kinds, and package webauthn
+// verify them.
 func TestOurVerificationAcceptsToolCredentials(t *testing.T) {
 	for _, attestation := range []struct {
 		name   string

@@ -24,8 +24,8 @@ func TestKeyfobUsesToolCredentials(t *testing.T) {
 	}
 }
 
-// TestToolUsesKeyfobCredentials has fido2-assert sign with what keyfob made, and check it with the public key that keyfob
-// returned.
+// TestToolUsesKeyfobCredentials has fido2-assert sign with what keyfob made, and check it with the public key that
+// keyfob returned.
 func TestToolUsesKeyfobCredentials(t *testing.T) {
 	key := attachSoftKey(t, virtual.Config{})
 	for _, kind := range toolTypes {
@@ -38,8 +38,8 @@ func TestToolUsesKeyfobCredentials(t *testing.T) {
 	}
 }
 
-// TestHMACSecretIsTheSame derives secrets from the same salts with keyfob and with fido2-assert, from credentials that
-// either made, with the PIN and without, which are different secrets.
+// TestHMACSecretIsTheSame derives secrets from the same salts with keyfob and with fido2-assert, from credentials
+// that either made, with the PIN and without, which are different secrets.
 func TestHMACSecretIsTheSame(t *testing.T) {
 	key := attachSoftKey(t, virtual.Config{})
 	setPIN(t, key, pin)

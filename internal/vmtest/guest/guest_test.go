@@ -39,9 +39,9 @@ type plugged struct {
 }
 
 // attachUSB plugs in a key that serve plays, and waits until the system has a node for it. The serial number of c is
-// set. serve gets one 64-byte report per Read and sends one per Write, and must return when Read fails; if it returns
-// before, the key stays and takes no more reports. The key is unplugged at the latest when the test ends, which leaves
-// no node behind.
+// set. serve gets one 64-byte report per Read and sends one per Write, and must return when Read fails; if it
+// returns before, the key stays and takes no more reports. The key is unplugged at the latest when the test ends,
+// which leaves no node behind.
 func attachUSB(t *testing.T, c usbip.Config, serve func(io.ReadWriteCloser)) plugged {
 	t.Helper()
 	c.Serial = fmt.Sprintf("SN%d", attached.Add(1))

@@ -101,8 +101,8 @@ func (l *log) take() []string {
 	return names
 }
 
-// tap is the cable to a key. It hears the first packet of each message to the key, and is cut at the packet to or from
-// the key of which cutTo or cutFrom says so.
+// tap is the cable to a key. It hears the first packet of each message to the key, and is cut at the packet to or
+// from the key of which cutTo or cutFrom says so.
 type tap struct {
 	io.ReadWriteCloser
 	heard          *log

@@ -11,8 +11,8 @@ import (
 	"github.com/keyfob-go/keyfob/hid"
 )
 
-// TestToolsUseKeyThatKeyfobServes has keyfob virtual serve --uhid play the key: fido2-tools find it and make a credential,
-// which they can still use when the command has ended and begun again.
+// TestToolsUseKeyThatKeyfobServes has keyfob virtual serve --uhid play the key: fido2-tools find it and make a
+// credential, which they can still use when the command has ended and begun again.
 func TestToolsUseKeyThatKeyfobServes(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "key")
 	key, served := serveByUHID(t, state)

@@ -25,7 +25,8 @@ const (
 	exitUnsupported = 11
 )
 
-// TestKeyfobExitStatuses provokes what needs no patience and no other user; each case begins where the one before ended.
+// TestKeyfobExitStatuses provokes what needs no patience and no other user; each case begins where the one before
+// ended.
 func TestKeyfobExitStatuses(t *testing.T) {
 	key := attachSoftKey(t, virtual.Config{Algorithms: []cose.Algorithm{cose.ES256}})
 	at := func(path string) *softKey { return &softKey{plugged: plugged{Info: hid.Info{Path: path}}} }

@@ -12,8 +12,8 @@ import (
 	"github.com/keyfob-go/keyfob/virtual"
 )
 
-// TestTimes compares keyfob with fido2-tools on the same key: the time that the whole command takes, and the messages that
-// the key gets, of which keyfob must not need more.
+// TestTimes compares keyfob with fido2-tools on the same key: the time that the whole command takes, and the
+// messages that the key gets, of which keyfob must not need more.
 func TestTimes(t *testing.T) {
 	key := attachSoftKey(t, virtual.Config{})
 	setPIN(t, key, pin)
@@ -48,7 +48,8 @@ func TestTimes(t *testing.T) {
 		},
 	} {
 		ours, theirs := compare(key, c.ours, c.theirs)
-		t.Logf("%-22s keyfob %v, fido2-tools %v, ratio %.2f", c.name, ours, theirs, float64(ours.median)/float64(theirs.median))
+		ratio := float64(ours.median) / float64(theirs.median)
+		t.Logf("%-22s keyfob %v, fido2-tools %v, ratio %.2f", c.name, ours, theirs, ratio)
 		require.LessOrEqual(t, len(ours.messages), len(theirs.messages))
 	}
 }
@@ -60,7 +61,8 @@ type measurement struct {
 }
 
 func (m measurement) String() string {
-	return fmt.Sprintf("%v, %d messages (%s)", m.median.Round(time.Millisecond), len(m.messages), strings.Join(m.messages, " "))
+	return fmt.Sprintf("%v, %d messages (%s)",
+		m.median.Round(time.Millisecond), len(m.messages), strings.Join(m.messages, " "))
 }
 
 // compare runs two commands in turns.

@@ -13,7 +13,8 @@ import (
 
 func TestTokenListsSoftKey(t *testing.T) {
 	key := attachSoftKey(t, virtual.Config{})
-	require.Equal(t, key.Path+": vendor=0x1209, product=0xf1d0 (keyfob Soft key)\n", mustRunTool(t, "", "fido2-token", "-L"))
+	listed := mustRunTool(t, "", "fido2-token", "-L")
+	require.Equal(t, key.Path+": vendor=0x1209, product=0xf1d0 (keyfob Soft key)\n", listed)
 }
 
 func TestTokenDescribesSoftKey(t *testing.T) {
@@ -27,7 +28,8 @@ func TestTokenDescribesSoftKey(t *testing.T) {
 				"version strings: FIDO_2_0, FIDO_2_1",
 				"extension strings: credProtect, hmac-secret",
 				"transport strings: usb",
-				"algorithms: es256 (public-key), eddsa (public-key), es384 (public-key), unknown (public-key), rs256 (public-key)",
+				"algorithms: es256 (public-key), eddsa (public-key), es384 (public-key), unknown (public-key), " +
+					"rs256 (public-key)",
 				"options: rk, up, noplat, noclientPin, pinUvAuthToken, makeCredUvNotRqd",
 				"maxcredcntlst: 8",
 				"maxcredlen: 128",

@@ -9,7 +9,8 @@ import (
 	"github.com/keyfob-go/keyfob/cose"
 )
 
-// toolTypes are the algorithms that fido2-tools know, by their names there, which are also those of the keyfob command.
+// toolTypes are the algorithms that fido2-tools know, by their names there, which are also those of the keyfob
+// command.
 var toolTypes = []struct {
 	name      string
 	algorithm cose.Algorithm
@@ -34,8 +35,8 @@ func setPIN(t *testing.T, key *softKey, pin string) {
 	mustRunTool(t, pin+"\n"+pin+"\n", "fido2-token", "-S", key.Path)
 }
 
-// toolRegister creates a credential with fido2-cred -M. It types the PIN when it is asked: for a resident key of a key with
-// a PIN, and with -v.
+// toolRegister creates a credential with fido2-cred -M. It types the PIN when it is asked: for a resident key of a
+// key with a PIN, and with -v.
 func toolRegister(t *testing.T, key *softKey, typeName string, options ...string) *toolCredential {
 	t.Helper()
 	file := toolFile(t, base64Of(newHash()), rpID, "Ada", base64Of([]byte("ada's id")))
@@ -43,8 +44,8 @@ func toolRegister(t *testing.T, key *softKey, typeName string, options ...string
 	return parseToolCredential(t, mustRunTool(t, pin+"\n", "fido2-cred", args...))
 }
 
-// toolAuthenticate has fido2-assert -G sign with a credential, or with all resident ones if there is -r in the options.
-// The salts are for -h.
+// toolAuthenticate has fido2-assert -G sign with a credential, or with all resident ones if there is -r in the
+// options. The salts are for -h.
 func toolAuthenticate(t *testing.T, key *softKey, id, salts []byte, options ...string) []*toolAssertion {
 	t.Helper()
 	lines := []string{base64Of(newHash()), rpID}

@@ -19,8 +19,8 @@ import (
 	"github.com/keyfob-go/keyfob/virtual"
 )
 
-// TestUnplugDuringPing cuts the cable at a certain packet of opening a key or of a PING of the largest size. The error
-// says so at once, the next key works in the same process, and nothing of the old one is left behind.
+// TestUnplugDuringPing cuts the cable at a certain packet of opening a key or of a PING of the largest size. The
+// error says so at once, the next key works in the same process, and nothing of the old one is left behind.
 func TestUnplugDuringPing(t *testing.T) {
 	requireNothingLeft(t)
 	const init, ping, middle = 0x86, 0x81, 64 // the fifth byte of a packet is a command or a sequence number up to 127
@@ -78,8 +78,8 @@ func isPacket(command byte) func([]byte) bool {
 	return func(report []byte) bool { return report[4] == command }
 }
 
-// distracted is a UserPresence that misses the first touch, and tells when the key begins to wait for that. It gives all
-// others at once.
+// distracted is a UserPresence that misses the first touch, and tells when the key begins to wait for that. It gives
+// all others at once.
 func distracted() (touch func(context.Context, virtual.Prompt) error, waits <-chan struct{}) {
 	first := make(chan struct{}, 1)
 	var touches atomic.Int32

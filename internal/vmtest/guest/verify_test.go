@@ -13,7 +13,8 @@ import (
 	"github.com/keyfob-go/keyfob/virtual"
 )
 
-// TestToolsNoticeChangedBytes shows that what the other tests have fido2-cred -V and fido2-assert -V accept says something.
+// TestToolsNoticeChangedBytes shows that what the other tests have fido2-cred -V and fido2-assert -V accept says
+// something.
 func TestToolsNoticeChangedBytes(t *testing.T) {
 	key := attachSoftKey(t, virtual.Config{})
 	for _, kind := range toolTypes {
@@ -62,10 +63,13 @@ func requireToolAcceptsAssertion(t *testing.T, a *toolAssertion, key *cose.Key, 
 	require.Equal(t, toolResult{}, toolVerifyAssertion(t, a, key, typeName, options...))
 }
 
-func toolVerifyAssertion(t *testing.T, a *toolAssertion, key *cose.Key, typeName string, options ...string) toolResult {
+func toolVerifyAssertion(
+	t *testing.T, a *toolAssertion, key *cose.Key, typeName string, options ...string,
+) toolResult {
 	t.Helper()
 	keyFile := toolFile(t, strings.TrimSuffix(pemOf(t, key), "\n"))
-	return runTool(t, "", "fido2-assert", append(append([]string{"-V", "-i", a.file(t)}, options...), keyFile, typeName)...)
+	args := append([]string{"-V", "-i", a.file(t)}, options...)
+	return runTool(t, "", "fido2-assert", append(args, keyFile, typeName)...)
 }
 
 // pemOf returns a key as fido2-cred -V prints it and fido2-assert -V reads it.
