@@ -125,7 +125,7 @@ func TestVerifyNone(t *testing.T) {
 	r := newRegistration(t)
 	a, err := r.verify(t, FormatNone, members{})
 	require.NoError(t, err)
-	require.Equal(t, &Attestation{Type: AttestationNone, AAGUID: ctap2.AAGUID{1, 2, 3}}, a)
+	require.Equal(t, &Attestation{Format: FormatNone, Type: AttestationNone, AAGUID: ctap2.AAGUID{1, 2, 3}}, a)
 
 	for name, statement := range map[string]any{
 		"not empty": members{"alg": -7},
@@ -146,7 +146,7 @@ func TestVerifyPackedSelf(t *testing.T) {
 	r := newRegistration(t)
 	a, err := r.verify(t, FormatPacked, r.self(t))
 	require.NoError(t, err)
-	require.Equal(t, &Attestation{Type: AttestationSelf, AAGUID: ctap2.AAGUID{1, 2, 3}}, a)
+	require.Equal(t, &Attestation{Format: FormatPacked, Type: AttestationSelf, AAGUID: ctap2.AAGUID{1, 2, 3}}, a)
 }
 
 func TestVerifyPackedSelfRefuses(t *testing.T) {
@@ -193,7 +193,11 @@ func TestVerifyPackedBasic(t *testing.T) {
 func TestVerifyPackedBasicAcceptsCertificates(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*x509.Certificate){
-		"without AAGUID":            func(c *x509.Certificate) { c.ExtraExtensions = nil },
+		"without AAGUID": func(c *x509.Certificate) { c.ExtraExtensions = nil },
+		"of a company's own keys": func(c *x509.Certificate) {
+			serial := pkix.Extension{Id: oidSerialNumber, Value: []byte{4, 1, 1}}
+			c.ExtraExtensions = append(c.ExtraExtensions, serial)
+		},
 		"with a small country code": func(c *x509.Certificate) { c.Subject.Country = []string{"se"} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -213,17 +217,20 @@ func TestVerifyPackedBasicRefusesCertificates(t *testing.T) {
 		change func(*x509.Certificate)
 		want   string
 	}{
-		"no country":            {func(c *x509.Certificate) { c.Subject.Country = nil }, "country"},
-		"country by name":       {func(c *x509.Certificate) { c.Subject.Country = []string{"Sweden"} }, "country"},
-		"country with a digit":  {func(c *x509.Certificate) { c.Subject.Country = []string{"S3"} }, "country"},
-		"two countries":         {func(c *x509.Certificate) { c.Subject.Country = []string{"SE", "US"} }, "country"},
-		"no organization":       {func(c *x509.Certificate) { c.Subject.Organization = nil }, "organization"},
-		"empty organization":    {func(c *x509.Certificate) { c.Subject.Organization[0] = "" }, "organization"},
-		"no unit":               {func(c *x509.Certificate) { c.Subject.OrganizationalUnit = nil }, "unit"},
-		"another unit":          {func(c *x509.Certificate) { c.Subject.OrganizationalUnit[0] = "Attestation" }, "unit"},
-		"no common name":        {func(c *x509.Certificate) { c.Subject.CommonName = "" }, "common name"},
-		"no basic constraints":  {func(c *x509.Certificate) { c.BasicConstraintsValid = false }, "basic constraints"},
-		"a CA":                  {func(c *x509.Certificate) { c.IsCA = true }, "CA"},
+		"no country":           {func(c *x509.Certificate) { c.Subject.Country = nil }, "country"},
+		"country by name":      {func(c *x509.Certificate) { c.Subject.Country = []string{"Sweden"} }, "country"},
+		"country with a digit": {func(c *x509.Certificate) { c.Subject.Country = []string{"S3"} }, "country"},
+		"two countries":        {func(c *x509.Certificate) { c.Subject.Country = []string{"SE", "US"} }, "country"},
+		"no organization":      {func(c *x509.Certificate) { c.Subject.Organization = nil }, "organization"},
+		"empty organization":   {func(c *x509.Certificate) { c.Subject.Organization[0] = "" }, "organization"},
+		"no unit":              {func(c *x509.Certificate) { c.Subject.OrganizationalUnit = nil }, "unit"},
+		"another unit":         {func(c *x509.Certificate) { c.Subject.OrganizationalUnit[0] = "Attestation" }, "unit"},
+		"no common name":       {func(c *x509.Certificate) { c.Subject.CommonName = "" }, "common name"},
+		"no basic constraints": {func(c *x509.Certificate) { c.BasicConstraintsValid = false }, "basic constraints"},
+		"a CA":                 {func(c *x509.Certificate) { c.IsCA = true }, "CA"},
+		"critical serial number": {func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{{Id: oidSerialNumber, Critical: true, Value: []byte{4, 1, 1}}}
+		}, "serial number extension is critical"},
 		"critical AAGUID":       {func(c *x509.Certificate) { c.ExtraExtensions[0].Critical = true }, "critical"},
 		"AAGUID of another key": {func(c *x509.Certificate) { c.ExtraExtensions = extension(make([]byte, 16)) }, "AAGUID"},
 		"longer AAGUID": {func(c *x509.Certificate) {
@@ -241,7 +248,7 @@ func TestVerifyPackedBasicRefusesCertificates(t *testing.T) {
 			r := newRegistration(t)
 			c.change(r.cert)
 			a, err := r.verify(t, FormatPacked, r.basic(t))
-			require.ErrorContains(t, err, "webauthn: attestation: attestation certificate: ")
+			require.ErrorContains(t, err, "webauthn: attestation: packed: attestation certificate: ")
 			require.ErrorContains(t, err, c.want)
 			require.Nil(t, a)
 		})
@@ -261,36 +268,36 @@ func TestCheckPackedCertificateRefusesVersion1(t *testing.T) {
 
 func TestVerifyPackedRefusesStatements(t *testing.T) {
 	t.Parallel()
-	const shape = "a statement of format packed is not alg, sig and perhaps x5c"
+	const notAlg, notSig = "alg is not a negative number of 32 bits", "sig is not a byte string"
 	null := ctapcbor.RawMessage{0xf6}
 	for name, c := range map[string]struct {
 		change members
 		want   string
 	}{
-		"alg missing":         {members{"alg": nil}, shape},
-		"alg null":            {members{"alg": null}, shape},
-		"alg as text":         {members{"alg": "ES256"}, shape},
-		"alg positive":        {members{"alg": 7}, shape},
-		"alg over 32 bits":    {members{"alg": int64(cose.ES256) - 1<<32}, shape},
+		"alg missing":         {members{"alg": nil}, "member alg is missing"},
+		"alg null":            {members{"alg": null}, notAlg},
+		"alg as text":         {members{"alg": "ES256"}, notAlg},
+		"alg positive":        {members{"alg": 7}, notAlg},
+		"alg over 32 bits":    {members{"alg": int64(cose.ES256) - 1<<32}, notAlg},
 		"alg of another key":  {members{"alg": cose.RS256}, "cose: RS256 does not take"},
-		"sig missing":         {members{"sig": nil}, shape},
-		"sig as text":         {members{"sig": "x"}, shape},
-		"sig null":            {members{"sig": null}, shape},
+		"sig missing":         {members{"sig": nil}, "member sig is missing"},
+		"sig as text":         {members{"sig": "x"}, notSig},
+		"sig null":            {members{"sig": null}, notSig},
 		"sig empty":           {members{"sig": []byte{}}, "cose: ES256: signature does not verify"},
-		"x5c null":            {members{"x5c": null}, "x5c: not a list of certificates"},
-		"x5c empty":           {members{"x5c": []any{}}, "x5c: not a list of certificates"},
-		"x5c one certificate": {members{"x5c": []byte{0x30, 0x00}}, "x5c: not a list of certificates"},
-		"x5c with a number":   {members{"x5c": []any{1}}, "x5c: not a list of certificates"},
+		"x5c null":            {members{"x5c": null}, "x5c is not a list of certificates"},
+		"x5c empty":           {members{"x5c": []any{}}, "x5c is not a list of certificates"},
+		"x5c one certificate": {members{"x5c": []byte{0x30, 0x00}}, "x5c is not a list of certificates"},
+		"x5c with a number":   {members{"x5c": []any{1}}, "x5c is not a list of certificates"},
 		"x5c without DER":     {members{"x5c": []any{[]byte{0x30, 0x00}}}, "x5c: x509: "},
 		"x5c missing":         {members{"x5c": nil}, "cose: ES256: signature does not verify"},
-		"ECDAA":               {members{"ecdaaKeyId": []byte{1}}, shape},
-		"an unknown member":   {members{"ver": "2.0"}, shape},
+		"ECDAA":               {members{"ecdaaKeyId": []byte{1}}, "unknown member ecdaaKeyId"},
+		"an unknown member":   {members{"ver": "2.0"}, "unknown member ver"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRegistration(t)
 			a, err := r.verify(t, FormatPacked, changed(r.basic(t), c.change))
-			require.ErrorContains(t, err, "webauthn: attestation: "+c.want)
+			require.ErrorContains(t, err, "webauthn: attestation: packed: "+c.want)
 			require.Nil(t, a)
 		})
 	}
@@ -415,6 +422,10 @@ func TestAttestationTypeString(t *testing.T) {
 	require.Equal(t, "none", AttestationNone.String())
 	require.Equal(t, "self", AttestationSelf.String())
 	require.Equal(t, "basic", AttestationBasic.String())
+	require.Equal(t, "attca", AttestationAttCA.String())
+	require.Equal(t, "anonca", AttestationAnonCA.String())
+	require.Equal(t, "compound", AttestationCompound.String())
+	require.Equal(t, "unknown", AttestationUnknown.String())
 	require.Equal(t, "AttestationType(0)", AttestationType(0).String())
 }
 

@@ -62,7 +62,7 @@ func appendString(b []byte, s string) []byte {
 
 // ParseClientData decodes b, which must hold one JSON object with at least type, challenge and origin. It ignores
 // members that it does not know: browsers add some on purpose. Member names count case and must not repeat, and the
-// challenge must be base64url without padding. The caller checks the values.
+// challenge must be base64url without padding. A byte order mark is skipped. The caller checks the values.
 func ParseClientData(b []byte) (*ClientData, error) {
 	c, err := parseClientData(b)
 	if err != nil {
@@ -72,7 +72,7 @@ func ParseClientData(b []byte) (*ClientData, error) {
 }
 
 func parseClientData(b []byte) (*ClientData, error) {
-	members, err := parseObject(b)
+	members, err := parseObject(bytes.TrimPrefix(b, []byte("\ufeff"))) // WebAuthn Level 3, section 7.1, step 5
 	if err != nil {
 		return nil, err
 	}

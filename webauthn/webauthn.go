@@ -6,10 +6,13 @@
 //	clientDataJSON := (&webauthn.ClientData{Type: webauthn.TypeGet, Challenge: challenge, Origin: origin}).JSON()
 //	hash := webauthn.ClientDataHash(clientDataJSON)
 //
-// A relying party checks what came back with [ParseAttestationObject] and [AttestationObject.Verify] for a
-// registration, and with [VerifySignature] for an assertion. These check cryptography and form only. Whether
-// challenge, origin, RP ID, flags and counter are the expected ones is for the caller to compare, with
-// [ParseClientData] and [ParseAuthenticatorData].
+// A relying party checks what came back with [VerifyRegistration] and [VerifyAssertion], which do all that the
+// specification asks of it: challenge, origin, RP ID, flags, attestation, signature, counter. An error says by a
+// [Step] what was wrong.
+//
+// Whoever needs a part of that has [ParseClientData], [ParseAuthenticatorData], [ParseAttestationObject],
+// [AttestationObject.Verify] with [Attestation.VerifyTrust], and [VerifySignature]. These check cryptography and form
+// only.
 //
 // Everything parsed here may come from an attacker: malformed input gives an error, and duplicate members, trailing
 // bytes and members of a wrong type are malformed.
@@ -37,17 +40,21 @@ func ParseAuthenticatorData(b []byte) (*AuthenticatorData, error) {
 // [cose.ErrVerification] when the signature is wrong, and [cose.ErrUnsupportedAlgorithm] when key is nil, as package
 // ctap2 leaves it for a credential of an unknown algorithm.
 func VerifySignature(key *cose.Key, authData, clientDataHash, sig []byte) error {
-	if key == nil {
-		return fmt.Errorf("webauthn: %w", cose.ErrUnsupportedAlgorithm)
-	}
-	message, err := signedMessage(authData, clientDataHash)
-	if err != nil {
-		return fmt.Errorf("webauthn: %w", err)
-	}
-	if err := key.Verify(message, sig); err != nil {
+	if err := verifySignature(key, authData, clientDataHash, sig); err != nil {
 		return fmt.Errorf("webauthn: %w", err)
 	}
 	return nil
+}
+
+func verifySignature(key *cose.Key, authData, clientDataHash, sig []byte) error {
+	if key == nil {
+		return cose.ErrUnsupportedAlgorithm
+	}
+	message, err := signedMessage(authData, clientDataHash)
+	if err != nil {
+		return err
+	}
+	return key.Verify(message, sig)
 }
 
 // signedMessage joins what assertions and most attestations sign. A hash of another length would move the border

@@ -1,0 +1,5 @@
+//go:build !race
+
+package webauthn
+
+const raceEnabled = false
