@@ -241,6 +241,28 @@ func TestSetAndChangePIN(t *testing.T) {
 	require.NoError(t, a.ChangePIN(t.Context(), []byte("1234"), []byte("0000")), "a PIN that was wrong once may be right now")
 }
 
+// An error that is not about the PIN stays what it is.
+func TestOtherErrorsOfPINCommands(t *testing.T) {
+	w := &wire{key: keyWithPIN(t, virtual.Config{})}
+	_, ui := answers(t, "1234")
+	a := openWire(t, w, ui)
+	w.lie = func(request, response []byte) []byte {
+		if request[0] == byte(clientPIN) && request[5] != byte(ctap2.SubcommandGetKeyAgreement) {
+			return []byte{byte(ctap2.ErrNotAllowed)}
+		}
+		return response
+	}
+	var failure *PINError
+	err := a.ChangePIN(t.Context(), []byte("1234"), []byte("5678"))
+	require.ErrorIs(t, err, ctap2.ErrNotAllowed)
+	require.False(t, errors.As(err, &failure))
+	o := credentialOptions()
+	o.UserVerification = UVRequired
+	_, err = a.MakeCredential(t.Context(), o)
+	require.ErrorIs(t, err, ctap2.ErrNotAllowed)
+	require.False(t, errors.As(err, &failure))
+}
+
 func TestKeysWithoutPINs(t *testing.T) {
 	a, _ := open(t, virtual.Config{NoClientPIN: true}, nil)
 	require.Equal(t, KindUnsupported, KindOf(a.SetPIN(t.Context(), []byte("1234"))))

@@ -157,6 +157,10 @@ func TestGetInfoMembers(t *testing.T) {
 	require.Equal(t, want, got)
 	require.True(t, got.HasVersion("FIDO_2_3") && got.HasExtension("credProtect"))
 	require.False(t, got.HasVersion("FIDO_2_0") || got.HasExtension("hmac-secret"))
+	for name, want := range map[string][2]bool{"rk": {true, true}, "up": {false, true}, "plat": {false, true}, "uv": {}} {
+		value, present := got.Option(name)
+		require.Equal(t, want, [2]bool{value, present}, name)
+	}
 	p, err := got.PINProtocol()
 	require.NoError(t, err)
 	require.Equal(t, PINProtocol2, p)
@@ -214,6 +218,29 @@ func TestSecretsAreCleared(t *testing.T) {
 	token := &Token{protocol: PINProtocol2, key: []byte{1, 2, 3}}
 	token.Clear()
 	require.Equal(t, []byte{0, 0, 0}, token.key)
+}
+
+func TestTheLongestPINIsSent(t *testing.T) {
+	sent := 0
+	c := Client{Transport: transportFunc(func([]byte) ([]byte, error) { sent++; return []byte{0}, nil })}
+	secret := loadVectors(t).secret(t, PINProtocol2)
+	pin := make([]byte, 63)
+	require.NoError(t, c.SetPIN(t.Context(), secret, pin))
+	require.NoError(t, c.ChangePIN(t.Context(), secret, pin, pin))
+	require.Equal(t, 2, sent)
+}
+
+func TestMakeCredentialResponse(t *testing.T) {
+	c := Client{Transport: hexAnswer(t, "00a5 01 64 6e6f6e65 02 41 07 03a0 04f5 05 42 0102")}
+	resp, err := c.MakeCredential(t.Context(), &MakeCredentialRequest{})
+	require.NoError(t, err)
+	require.Equal(t, &MakeCredentialResponse{
+		Format: "none", AuthData: []byte{7}, AttStmt: ctapcbor.RawMessage{0xa0},
+		EnterpriseAttestation: true, LargeBlobKey: []byte{1, 2},
+	}, resp)
+	c.Transport = hexAnswer(t, "00a1 01 64 6e6f6e65")
+	_, err = c.MakeCredential(t.Context(), &MakeCredentialRequest{})
+	require.ErrorIs(t, err, ErrInvalidResponse)
 }
 
 // A name that the authenticator cut in the middle of a character does not cost the assertion.
