@@ -166,7 +166,7 @@ func TestAttestedTellsUnknownFromWrong(t *testing.T) {
 	require.ErrorIs(t, err, cose.ErrVerification)
 	require.Equal(t, exitError, adviceOn(err).status)
 
-	attestation.Format = "tpm"
+	attestation.Format = "of-tomorrow"
 	verified, err := attested(cred, make([]byte, 32))
 	require.NoError(t, err)
 	require.Nil(t, verified)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -41,7 +42,7 @@ var kindAdvice = map[authenticator.Kind]advice{
 	authenticator.KindBusy: {exitError,
 		"another program uses the key: let it finish, and repeat the command"},
 	authenticator.KindCancelled: {exitCancelled,
-		"nothing more happens on the key"},
+		"the key is free again"},
 	authenticator.KindTimeout: {exitTimeout,
 		"repeat the command and touch the key while it blinks; --timeout gives more time"},
 	authenticator.KindPINRequired: {exitPINRequired,
@@ -109,7 +110,11 @@ func adviceOn(err error) advice {
 // fail reports err and returns the exit status for it.
 func fail(stderr io.Writer, err error) int {
 	a := adviceOn(err)
-	fmt.Fprintf(stderr, "keyfob: %s\n", printable(err.Error()))
+	text := err.Error()
+	if errors.Is(err, context.Canceled) { // by Ctrl-C; at which layer that was is of no use to anybody
+		text = "cancelled"
+	}
+	fmt.Fprintf(stderr, "keyfob: %s\n", printable(text))
 	if a.next != "" {
 		fmt.Fprintf(stderr, "hint: %s\n", a.next)
 	}
