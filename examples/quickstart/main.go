@@ -23,6 +23,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt) // Ctrl-C makes the key stop blinking
 	defer stop()
 	keys, _ := hid.List() // without any there is the virtual one
+	fmt.Println("Keys that are plugged in:", keys)
 	if err := run(ctx, keys); err != nil {
 		log.Fatal(err)
 	}
@@ -47,7 +48,6 @@ func run(ctx context.Context, keys []hid.Info) error {
 		return err
 	}
 	fmt.Printf("Registered: %v credential %.8x...\n", cred.PublicKey.Algorithm, cred.ID)
-
 	// From here on, all that a server needs is cred.ID and cred.PublicKey.
 	hash = clientDataHash(webauthn.TypeGet)
 	assertions, err := key.GetAssertions(ctx, &authenticator.AssertionOptions{
