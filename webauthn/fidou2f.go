@@ -2,8 +2,6 @@ package webauthn
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -49,9 +47,8 @@ func (s *statement) credentialPoint() ([]byte, error) {
 	if key == nil {
 		return nil, fmt.Errorf("credential key: %w", cose.ErrUnsupportedAlgorithm)
 	}
-	pub, ok := key.Public.(*ecdsa.PublicKey)
-	if !ok || pub.Curve != elliptic.P256() {
-		return nil, errors.New("the credential's key is not on P-256")
+	if key.Algorithm != cose.ES256 {
+		return nil, fmt.Errorf("the credential's key is for %v, want ES256", key.Algorithm)
 	}
-	return pub.Bytes()
+	return key.Public.(*ecdsa.PublicKey).Bytes()
 }

@@ -586,12 +586,14 @@ func TestVerifyFIDOU2FRefuses(t *testing.T) {
 		_, err = encode(t, "fido-u2f", r, m).Verify(r.ClientDataHash)
 		require.ErrorContains(t, err, "2 certificates, want 1")
 	})
-	t.Run("a credential on another curve", func(t *testing.T) {
-		t.Parallel()
-		r := attested(t, cose.ES384)
-		_, err := object(t, "fido-u2f", r).Verify(r.ClientDataHash)
-		require.ErrorContains(t, err, "the credential's key is not on P-256")
-	})
+	for _, alg := range []cose.Algorithm{cose.ES384, cose.ESP256} {
+		t.Run("a credential for "+alg.String(), func(t *testing.T) {
+			t.Parallel()
+			r := attested(t, alg)
+			_, err := object(t, "fido-u2f", r).Verify(r.ClientDataHash)
+			require.ErrorContains(t, err, "the credential's key is for "+alg.String()+", want ES256")
+		})
+	}
 	t.Run("a certificate on another curve", func(t *testing.T) {
 		t.Parallel()
 		r := attested(t, cose.ES256)

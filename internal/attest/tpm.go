@@ -52,7 +52,7 @@ func edit(b []byte, change func([]byte) []byte) []byte {
 
 // aik makes the certificate of an attestation identity key, WebAuthn Level 3 section 8.3.1.
 func (a *Authority) aik(r *Registration, aaguid ctap2.AAGUID, pub crypto.PublicKey) ([]any, error) {
-	name, err := TPMNameExtension("id:46464646", "keyfob test TPM", "id:00000001")
+	name, err := TPMNameExtension("id:494E5443", "keyfob test TPM", "id:00000001")
 	if err != nil {
 		return nil, err
 	}
