@@ -101,7 +101,7 @@ func verifyAssertion(r *AuthenticationResponse, c *CredentialRecord, o *Assertio
 	return v, nil
 }
 
-// checkCredential takes steps 5 and 6 of section 7.2.
+// checkCredential checks whose credential it is.
 func (o *AssertionOptions) checkCredential(r *AuthenticationResponse, c *CredentialRecord) error {
 	isID := func(id []byte) bool { return bytes.Equal(id, r.RawID) }
 	switch {
@@ -139,7 +139,7 @@ func (o *AssertionOptions) rpID(r *AuthenticationResponse) string {
 	return o.RPID
 }
 
-// count is step 22 of section 7.2.
+// count checks the signature counter: WebAuthn Level 3, section 6.1.1.
 func (v *Assertion) count(allowRegression bool) error {
 	before, now := v.Credential.SignCount, v.AuthenticatorData.SignCount
 	if now > before || now == 0 && before == 0 {

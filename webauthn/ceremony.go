@@ -57,7 +57,7 @@ type CredentialRecord struct {
 	BackupState    bool // it is backed up
 }
 
-// checkClientData takes the steps that concern the client data. WebAuthn Level 3, 7.1 steps 5 to 11, 7.2 steps 8 to 14.
+// checkClientData takes the steps that concern the client data.
 func (c *Ceremony) checkClientData(clientDataJSON []byte, typ string) (*ClientData, error) {
 	d, err := parseClientData(clientDataJSON)
 	if err != nil {
@@ -93,7 +93,6 @@ func (c *Ceremony) checkFrame(d *ClientData) error {
 }
 
 // checkAuthenticatorData takes the steps that concern the authenticator data of both ceremonies, but for user presence.
-// WebAuthn Level 3, 7.1 steps 14 to 17, 7.2 steps 15 to 18.
 func (c *Ceremony) checkAuthenticatorData(d *AuthenticatorData, rpID string) error {
 	if rpID == "" || d.RPIDHash != sha256.Sum256([]byte(rpID)) {
 		return StepRPIDHash.failedf("%x is not that of %q", d.RPIDHash, rpID)

@@ -101,7 +101,7 @@ func verifyRegistration(r *RegistrationResponse, o *RegistrationOptions) (*Regis
 	return v, nil
 }
 
-// newCredentialRecord is section 7.1, step 27.
+// newCredentialRecord has what WebAuthn Level 3, section 7.1, tells to store.
 func newCredentialRecord(d *AuthenticatorData, transports []string) CredentialRecord {
 	return CredentialRecord{
 		ID:             bytes.Clone(d.Credential.ID),
@@ -130,7 +130,7 @@ func (o *RegistrationOptions) parseAuthenticatorData(authData []byte) (*Authenti
 	return d, o.checkAuthenticatorData(d, o.RPID)
 }
 
-// checkAlgorithm also refuses a key that nobody could verify an assertion with. Section 7.1, step 20.
+// checkAlgorithm also refuses a key that nobody here could verify an assertion with.
 func (o *RegistrationOptions) checkAlgorithm(key *cose.Key) error {
 	if key == nil {
 		return StepAlgorithm.failed(cose.ErrUnsupportedAlgorithm)
@@ -145,7 +145,7 @@ func (o *RegistrationOptions) checkAlgorithm(key *cose.Key) error {
 	return nil
 }
 
-// verifyAttestation takes steps 21 to 24 of section 7.1.
+// verifyAttestation takes the steps that concern the attestation statement.
 func (o *RegistrationOptions) verifyAttestation(
 	object *AttestationObject, d *AuthenticatorData, clientDataJSON []byte,
 ) (*Attestation, error) {
@@ -179,7 +179,7 @@ func (o *RegistrationOptions) assessTrust(a *Attestation) error {
 	return o.AcceptAttestation(a)
 }
 
-// checkCredentialID takes steps 25 and 26 of section 7.1. That the ID has at most 1023 bytes is for the parser.
+// checkCredentialID leaves it to the parser that the ID has at most 1023 bytes.
 func (o *RegistrationOptions) checkCredentialID(rawID, id []byte) error {
 	if rawID != nil && !bytes.Equal(rawID, id) {
 		return StepCredentialID.failed(errors.New("the client says another than the authenticator"))

@@ -11,8 +11,8 @@ import (
 
 // VerifyTrust follows the TrustPath to one of the anchors: certificates of the FIDO Metadata Service or of makers that
 // the relying party trusts for this Format and AAGUID. An anchor may be the first certificate of the TrustPath itself.
-// All certificates must be valid at the time given, where zero stands for now. Of a compound statement each part with certificates must lead to an
-// anchor, and one part must have some.
+// All certificates must be valid at the time given, where zero stands for now. Of a compound statement each part with
+// certificates must lead to an anchor, and one part must have some.
 //
 // Once it succeeds, Chain has the way to the anchor, and UncheckedTrustAnchor is gone from NotChecked. It is an error
 // when there is nothing to follow, as with self attestation.

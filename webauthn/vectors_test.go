@@ -27,6 +27,7 @@ type vectors struct {
 	Attestation struct {
 		Certificate hexBytes `json:"attestation_ca_cert"`
 	} `json:"attestation_root"`
+	PRF prfVectors `json:"prf_hmac_secret"`
 }
 
 type vector struct {

@@ -10,6 +10,12 @@
 // specification asks of it: challenge, origin, RP ID, flags, attestation, signature, counter. An error says by a
 // [Step] what was wrong.
 //
+//	expected := webauthn.Ceremony{Challenge: challenge, RPID: "example.org", Origins: []string{"https://example.org"}}
+//	registered, err := webauthn.VerifyRegistration(response, &webauthn.RegistrationOptions{Ceremony: expected})
+//	...
+//	options := &webauthn.AssertionOptions{Ceremony: expected}
+//	assertion, err := webauthn.VerifyAssertion(response, &registered.Credential, options)
+//
 // Whoever needs a part of that has [ParseClientData], [ParseAuthenticatorData], [ParseAttestationObject],
 // [AttestationObject.Verify] with [Attestation.VerifyTrust], and [VerifySignature]. These check cryptography and form
 // only.

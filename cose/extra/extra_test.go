@@ -69,10 +69,10 @@ var algorithms = []cose.Algorithm{cose.ES256K, cose.Ed448, cose.MLDSA44, cose.ML
 
 func TestKeysRoundTripAndVerify(t *testing.T) {
 	t.Parallel()
-	message := []byte("authenticator data and the hash of the client data")
 	for _, alg := range algorithms {
 		t.Run(alg.String(), func(t *testing.T) {
 			t.Parallel()
+			message := []byte("authenticator data and the hash of the client data")
 			s := newSigner(t, alg)
 			key, err := cose.NewKey(alg, s.public)
 			require.NoError(t, err)

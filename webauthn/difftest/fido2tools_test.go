@@ -137,7 +137,7 @@ func toolRecipes() []recipe {
 // toolsDiffer are the reasons why the tools accept what keyfob refuses, all where fido-u2f signs nothing.
 var toolsDiffer = []difference{
 	because("section 6.1: bytes behind the end of authenticator data are an error", `bytes too many|extension outputs`),
-	because("section 7.1, step 17: what cannot be backed up is not", `backup: `),
+	because("section 7.1: what cannot be backed up is not", `backup: `),
 }
 
 const toolMutations = 300

@@ -2,8 +2,8 @@
 //
 //	import _ "github.com/keyfob-go/keyfob/cose/extra/ed448"
 //
-// The Public field of such a [cose.Key] is an ed448.PublicKey of github.com/cloudflare/circl/sign/ed448. As with Ed25519,
-// 57 bytes that are no point of the curve are a key that verifies nothing.
+// The Public field of such a [cose.Key] is an ed448.PublicKey of github.com/cloudflare/circl/sign/ed448. As with
+// Ed25519, 57 bytes that are no point of the curve are a key that verifies nothing.
 package ed448
 
 import (
