@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"cmd/keyfob":          {"authenticator", "webauthn", "virtual", "ctap2", "ctaphid", "cose", "hid", "golang.org/x/term"},
 	"examples/quickstart": {"authenticator", "webauthn", "virtual", "ctap2", "cose", "hid", "golang.org/x/term"},
 
+	"internal/attest":       {"cose", "ctap2", "internal/ctapcbor"},
 	"internal/project":      {},
 	"internal/usbip":        {"golang.org/x/sys/unix"},
 	"internal/vmtest":       {},
