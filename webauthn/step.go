@@ -34,7 +34,8 @@ const (
 	StepTopOrigin
 	// StepAttestationObject: the attestation object is CBOR with what it must have.
 	StepAttestationObject
-	// StepAuthenticatorData: the authenticator data is well formed, and has a credential if and only if it is new.
+	// StepAuthenticatorData: the authenticator data is well formed, its credential ID has 1 to 1023 bytes, and it has a
+	// credential if and only if that is new.
 	StepAuthenticatorData
 	// StepRPIDHash: the authenticator data is for this relying party.
 	StepRPIDHash
@@ -50,7 +51,7 @@ const (
 	StepAttestation
 	// StepTrust: the certificates lead to a trust anchor, and the relying party accepts what they say.
 	StepTrust
-	// StepCredentialID: the ID is of a decent length, the same everywhere, and not registered yet.
+	// StepCredentialID: client and authenticator agree on the ID, and it is not registered yet.
 	StepCredentialID
 	// StepSignature: the signature is that of the credential's key.
 	StepSignature
