@@ -68,11 +68,11 @@ func (c *attestationChain) check() error {
 }
 
 // AttestationRoot returns the certificate of the authority, made up by the key itself, that its attestations lead
-// to. It is nil unless the key was made with [AttestationBasic].
+// to: those of U2F, and with [AttestationBasic] all. It is nil for a key that makes no such attestations.
 func (a *Authenticator) AttestationRoot() *x509.Certificate {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.config.Attestation != AttestationBasic {
+	if !a.isCertified() {
 		return nil
 	}
 	root, err := x509.ParseCertificate(a.state.Attestation.Root)
@@ -82,9 +82,14 @@ func (a *Authenticator) AttestationRoot() *x509.Certificate {
 	return root
 }
 
+// isCertified reports whether the key needs certificates. U2F has no attestation without.
+func (a *Authenticator) isCertified() bool {
+	return a.config.Attestation == AttestationBasic || a.config.hasU2F()
+}
+
 // prepareAttestation makes the certificates once, and again when they are for another AAGUID.
 func (a *Authenticator) prepareAttestation() error {
-	if a.config.Attestation != AttestationBasic || a.state.Attestation.isFor(a.config.AAGUID) {
+	if !a.isCertified() || a.state.Attestation.isFor(a.config.AAGUID) {
 		return nil
 	}
 	chain, err := newAttestationChain(a.config.AAGUID)

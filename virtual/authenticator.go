@@ -23,6 +23,8 @@ type Authenticator struct {
 	turn      chan struct{} // holds a value while a command runs
 	inProcess session
 	bus       bus
+	polls     sync.WaitGroup // the callbacks that U2F runs in the background
+	asking    sync.Mutex     // held while a callback asks the user, one at a time; taken before mu
 
 	mu       sync.Mutex // guards the fields below; never held while a callback runs
 	state    *state     // replaced, never changed: see update
@@ -38,6 +40,7 @@ type volatile struct {
 	keyAgreement map[ctap2.PINProtocol]*ecdh.PrivateKey
 	token        *token // nil when none is in use
 	pinFailures  int    // in a row
+	poll         *poll  // of U2F, nil when none goes on
 }
 
 // New returns a key that is powered up. It fails when the configuration asks for what no key can be, or when the
@@ -90,6 +93,7 @@ var systemEntropy = entropy{
 
 func (a *Authenticator) powerUp() {
 	a.era++
+	a.endPoll()
 	a.volatile = volatile{
 		poweredAt:    time.Now(),
 		keyAgreement: make(map[ctap2.PINProtocol]*ecdh.PrivateKey),
@@ -129,7 +133,8 @@ type session struct {
 
 // CBOR runs one command, a command byte and its parameters, and returns the response, a status byte and its
 // members. It makes the key a transport for package ctap2. When ctx is done the command ends as if the platform had
-// cancelled it, and the error is the context's cause.
+// cancelled it, and the error is the context's cause. A key with U2F only gives an error that wraps
+// [ctaphid.ErrInvalidCommand].
 //
 // While the key waits for the user, keepalive is called with 2 (user presence needed), unless it is nil; when the
 // wait is over, and before work that takes long, with 1 (processing). All callbacks run on the caller's goroutine.
@@ -137,7 +142,30 @@ func (a *Authenticator) CBOR(ctx context.Context, request []byte, keepalive func
 	if keepalive == nil {
 		keepalive = func(byte) {}
 	}
-	response, err := a.run(ctx, &a.inProcess, request, keepalive)
+	c := &call{session: &a.inProcess, keepalive: keepalive}
+	return a.runInProcess(ctx, ctaphid.CommandCBOR, func(ctx context.Context) ([]byte, error) {
+		return a.runCBOR(ctx, c, request)
+	})
+}
+
+// Msg runs one U2F command, an APDU in the short or the extended encoding, and returns the response APDU. It makes
+// the key a transport for package ctap1. It never waits for the user: see [Config]. When ctx is done while others
+// use the key, the error is the context's cause. A key without U2F gives an error that wraps
+// [ctaphid.ErrInvalidCommand].
+func (a *Authenticator) Msg(ctx context.Context, apdu []byte) ([]byte, error) {
+	return a.runInProcess(ctx, ctaphid.CommandMsg, func(context.Context) ([]byte, error) {
+		return a.runMsg(apdu), nil
+	})
+}
+
+// runInProcess runs a command that came without CTAPHID.
+func (a *Authenticator) runInProcess(
+	ctx context.Context, cmd ctaphid.Command, command func(context.Context) ([]byte, error),
+) ([]byte, error) {
+	if !a.config.takes(cmd) {
+		return nil, fmt.Errorf("virtual: %v: %w", cmd, ctaphid.ErrInvalidCommand)
+	}
+	response, err := a.inTurn(ctx, command)
 	if err != nil {
 		return nil, fmt.Errorf("virtual: %w", err)
 	}
@@ -151,8 +179,11 @@ type call struct {
 	keepalive func(status byte)
 }
 
-// run runs one command when it is its turn. The error says why there is no answer: ctx ended, the power was cut.
-func (a *Authenticator) run(ctx context.Context, s *session, request []byte, keepalive func(byte)) ([]byte, error) {
+// inTurn runs one command when it is its turn, with the mutex locked. The error says why there is no answer: ctx
+// ended, the power was cut.
+func (a *Authenticator) inTurn(
+	ctx context.Context, command func(context.Context) ([]byte, error),
+) ([]byte, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	select {
@@ -168,8 +199,12 @@ func (a *Authenticator) run(ctx context.Context, s *session, request []byte, kee
 	}
 	a.abort = cancel
 	defer func() { a.abort = nil }()
+	return command(ctx)
+}
 
-	response := a.answer(ctx, &call{session: s, keepalive: keepalive}, request)
+// runCBOR runs one CTAP2 command.
+func (a *Authenticator) runCBOR(ctx context.Context, c *call, request []byte) ([]byte, error) {
+	response := a.answer(ctx, c, request)
 	if ctx.Err() != nil && ctap2.Status(response[0]) == ctap2.ErrKeepaliveCancel {
 		return nil, context.Cause(ctx)
 	}

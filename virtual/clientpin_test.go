@@ -457,7 +457,7 @@ func TestGetInfoAnnouncesTheConfiguration(t *testing.T) {
 	_, client := newKey(t, Config{})
 	info, err := client.GetInfo(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, []string{"FIDO_2_0", "FIDO_2_1"}, info.Versions)
+	require.Equal(t, []string{"U2F_V2", "FIDO_2_0", "FIDO_2_1"}, info.Versions)
 	require.Equal(t, []ctap2.PINProtocol{2, 1}, info.PINUVAuthProtocols)
 	require.Equal(t, map[string]bool{
 		"rk": true, "up": true, "plat": false, "clientPin": false, "pinUvAuthToken": true, "makeCredUvNotRqd": true,

@@ -17,7 +17,11 @@ type Config struct {
 	// UserPresence waits for the user's touch, and returns nil when it came. A [ctap2.Status] as the error becomes
 	// the answer to the platform; any other error means that the user refused (OPERATION_DENIED). It must return
 	// when ctx is done, which happens when the platform cancels or after TouchTimeout. It may call the methods of
-	// the Authenticator except CBOR and Close. Nil touches at once.
+	// the Authenticator except CBOR, Msg and Close. Nil touches at once.
+	//
+	// U2F does not wait: the key answers at once that it wants a touch, and platforms ask again and again. The
+	// callback then runs on a goroutine of its own until they have not asked for a second, and a touch counts for
+	// the next ten. The error makes no difference: a touch that is refused is one that does not come.
 	UserPresence func(ctx context.Context, p Prompt) error
 
 	// UserVerification is the fingerprint reader, or nil for a key without built-in user verification. It returns
@@ -37,8 +41,10 @@ type Config struct {
 	Attestation        Attestation         // what new credentials come with
 	Algorithms         []cose.Algorithm    // nil means ES256, EdDSA, ES384, ES512 and RS256
 	PINUVAuthProtocols []ctap2.PINProtocol // the favourite first; nil means 2 and 1
+	NoU2F              bool                // CTAP2 only
+	U2FOnly            bool                // U2F only; what is said here of CTAP2 means nothing then
 	NoClientPIN        bool                // the key can have no PIN
-	AlwaysUV           bool                // only silent assertions work without verification: option alwaysUv
+	AlwaysUV           bool                // only silent assertions work without verification, and no U2F: option alwaysUv
 	MakeCredUVRequired bool                // a key with a PIN wants it for every new credential: no makeCredUvNotRqd
 
 	Capacity                 int // stored credentials; 0 means 100
@@ -51,8 +57,8 @@ type Config struct {
 
 // Prompt says what the user is asked for.
 type Prompt struct {
-	Command ctap2.Command // what the platform wants
-	RPID    string        // empty where the command is for no relying party
+	Command ctap2.Command // what the platform wants, or what it would want in CTAP2
+	RPID    string        // empty where the command is for no relying party, and in U2F, which names none
 }
 
 // Attestation is what a key proves about itself with a new credential.
@@ -110,8 +116,15 @@ func orDefault[T comparable](v, byDefault T) T {
 	return v
 }
 
+// hasU2F reports whether the key registers and authenticates over U2F. It may not with alwaysUv, since U2F cannot
+// verify the user (section 7.2).
+func (c *Config) hasU2F() bool { return !c.NoU2F && !c.AlwaysUV }
+
 // check refuses what no key can be.
 func (c *Config) check() error {
+	if c.U2FOnly && !c.hasU2F() {
+		return errors.New("a key with U2F only has neither NoU2F nor AlwaysUV")
+	}
 	for _, alg := range c.Algorithms {
 		if !canSign(alg) {
 			return fmt.Errorf("algorithm %v is not supported", alg)

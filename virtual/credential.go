@@ -18,7 +18,7 @@ import (
 // as are RSA keys, which are too big for an ID; all others live in their own ID, sealed.
 type credential struct {
 	ID           []byte         `json:"id"`
-	RPID         string         `json:"rpId"`
+	RPID         string         `json:"rpId"` // of a stored one
 	Discoverable bool           `json:"discoverable,omitempty"`
 	User         ctap2.User     `json:"user"` // zero unless discoverable
 	Algorithm    cose.Algorithm `json:"algorithm"`
@@ -48,13 +48,14 @@ func (c *credential) sign(message []byte) ([]byte, error) {
 const storedIDSize = 32 // bytes, random
 
 // A sealed credential ID is nonce || AES-256-GCM(version || algorithm || credProtect || private key), with the hash
-// of the RP ID as additional data, so that it opens for its own relying party only.
+// of the RP ID as additional data, so that it opens for its own relying party only. U2F knows nothing but the hash,
+// so what was made over U2F works over CTAP2, and the other way round.
 const (
 	sealVersion    = 1
 	sealHeaderSize = 1 + 2 + 1
 )
 
-func (s *state) seal(c *credential) []byte {
+func (s *state) seal(c *credential, rpIDHash [sha256.Size]byte) []byte {
 	aead := s.sealer()
 	nonce := make([]byte, aead.NonceSize(), defaultIDLength)
 	rand.Read(nonce)
@@ -62,24 +63,21 @@ func (s *state) seal(c *credential) []byte {
 	plain = binary.BigEndian.AppendUint16(plain, uint16(int16(c.Algorithm)))
 	plain = append(plain, byte(c.CredProtect))
 	plain = append(plain, c.PrivateKey...)
-	rpIDHash := sha256.Sum256([]byte(c.RPID))
 	return aead.Seal(nonce, nonce, plain, rpIDHash[:])
 }
 
 // unseal returns nil for an ID that this key did not make for the relying party.
-func (s *state) unseal(id []byte, rpID string) *credential {
+func (s *state) unseal(id []byte, rpIDHash [sha256.Size]byte) *credential {
 	aead := s.sealer()
 	if len(id) < aead.NonceSize() {
 		return nil
 	}
-	rpIDHash := sha256.Sum256([]byte(rpID))
 	plain, err := aead.Open(nil, id[:aead.NonceSize()], id[aead.NonceSize():], rpIDHash[:])
 	if err != nil || len(plain) < sealHeaderSize || plain[0] != sealVersion {
 		return nil
 	}
 	return &credential{
 		ID:          id,
-		RPID:        rpID,
 		Algorithm:   cose.Algorithm(int16(binary.BigEndian.Uint16(plain[1:]))),
 		CredProtect: uint(plain[3]),
 		PrivateKey:  plain[sealHeaderSize:],
@@ -108,16 +106,16 @@ func (s *state) derive(purpose string) []byte {
 }
 
 // find returns the credential with the ID if it is one of this key's for the relying party, or nil.
-func (s *state) find(id []byte, rpID string) *credential {
+func (s *state) find(id []byte, rpIDHash [sha256.Size]byte) *credential {
 	for _, c := range s.Credentials {
 		if bytes.Equal(c.ID, id) {
-			if c.RPID != rpID {
+			if sha256.Sum256([]byte(c.RPID)) != rpIDHash {
 				return nil
 			}
 			return c
 		}
 	}
-	return s.unseal(id, rpID)
+	return s.unseal(id, rpIDHash)
 }
 
 // discover returns the credentials that the relying party may use without knowing their IDs, the newest first.

@@ -133,5 +133,6 @@ func (a *Authenticator) Close() error {
 	clear(b.opens)
 	b.mu.Unlock()
 	b.transactions.Wait()
+	a.polls.Wait()
 	return nil
 }

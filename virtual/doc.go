@@ -1,7 +1,7 @@
 // Package virtual is a FIDO2 security key in software, for tests and for machines without a key: CTAP 2.1 with
-// passkeys, a PIN, user verification, hmac-secret and credProtect, real keys and real signatures.
+// passkeys, a PIN, user verification, hmac-secret and credProtect, and U2F; real keys and real signatures.
 //
-// [New] makes a key. In the same process it is a transport for package ctap2; or [Authenticator.Device] opens it
+// [New] makes a key. In the same process it is a transport for packages ctap2 and ctap1; or [Authenticator.Device] opens it
 // like a hidraw node, with every report of the CTAPHID protocol:
 //
 //	key, err := virtual.New(virtual.Config{})

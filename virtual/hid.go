@@ -25,7 +25,6 @@ const (
 	nonceSize         = 8
 	initBit           = 0x80 // marks the first packet of a message
 	protocolVersion   = 2
-	capabilities      = ctaphid.CapabilityWink | ctaphid.CapabilityCBOR | ctaphid.CapabilityNoMsg
 )
 
 type report [reportSize]byte
@@ -65,8 +64,9 @@ type reception struct {
 	timeout *time.Timer
 }
 
-// transaction is a CBOR request that runs.
+// transaction is a request that runs.
 type transaction struct {
+	command   ctaphid.Command
 	channel   *channel
 	from      *Device
 	cancel    context.CancelCauseFunc
@@ -147,8 +147,30 @@ func (b *bus) initialize(cid uint32, p *reception, data []byte) {
 	}
 	answer := append([]byte{}, data[:nonceSize]...)
 	answer = binary.BigEndian.AppendUint32(answer, ch.cid)
-	answer = append(answer, protocolVersion, 1, 0, 0, byte(capabilities)) // device version 1.0.0
+	answer = append(answer, protocolVersion, 1, 0, 0, byte(b.key.config.capabilities())) // device version 1.0.0
 	b.send(cid, ctaphid.CommandInit, answer)
+}
+
+func (c *Config) capabilities() ctaphid.Capabilities {
+	capabilities := ctaphid.CapabilityWink
+	if c.takes(ctaphid.CommandCBOR) {
+		capabilities |= ctaphid.CapabilityCBOR
+	}
+	if !c.takes(ctaphid.CommandMsg) {
+		capabilities |= ctaphid.CapabilityNoMsg
+	}
+	return capabilities
+}
+
+// takes reports whether the key knows a command that not all keys know.
+func (c *Config) takes(cmd ctaphid.Command) bool {
+	switch cmd {
+	case ctaphid.CommandCBOR:
+		return !c.U2FOnly
+	case ctaphid.CommandMsg:
+		return !c.NoU2F
+	}
+	return false
 }
 
 func (b *bus) allocate() *channel {
@@ -231,7 +253,7 @@ func (b *bus) isBusy(ch *channel) bool {
 // cancel ends the channel's CBOR request, which then answers KEEPALIVE_CANCEL. There is nothing else to cancel, and
 // no answer to CANCEL itself (section 11.2.9.1.5).
 func (b *bus) cancel(ch *channel) {
-	if b.running != nil && b.running.channel == ch {
+	if b.running != nil && b.running.channel == ch && b.running.command == ctaphid.CommandCBOR {
 		b.running.cancel(errCancelled)
 	}
 }
@@ -285,10 +307,8 @@ func (b *bus) execute(p *reception) {
 		b.wink(p)
 	case ctaphid.CommandLock:
 		b.lock(p)
-	case ctaphid.CommandCBOR:
-		b.start(p)
 	default:
-		b.fail(cid, ctaphid.ErrInvalidCommand)
+		b.start(p)
 	}
 }
 
@@ -320,20 +340,37 @@ func (b *bus) lock(p *reception) {
 	b.send(p.channel.cid, p.command, nil)
 }
 
-// start runs a CTAP2 command in the background.
+// start runs a CTAP2 or U2F command in the background.
 func (b *bus) start(p *reception) {
-	if p.size == 0 {
+	switch {
+	case !b.key.config.takes(p.command):
+		b.fail(p.channel.cid, ctaphid.ErrInvalidCommand)
+		return
+	case p.size == 0:
 		b.fail(p.channel.cid, ctaphid.ErrInvalidLength)
 		return
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
-	t := &transaction{channel: p.channel, from: p.from, cancel: cancel, status: ctaphid.KeepaliveProcessing}
+	t := &transaction{
+		command: p.command, channel: p.channel, from: p.from,
+		cancel: cancel, status: ctaphid.KeepaliveProcessing,
+	}
 	t.keepalive = time.AfterFunc(keepaliveInterval, func() { b.sendKeepalive(t) })
 	b.running = t
 	b.transactions.Go(func() {
-		answer, err := b.key.run(ctx, &p.channel.session, p.payload, func(status byte) { b.setStatus(t, status) })
+		answer, err := b.run(ctx, t, p.payload)
 		cancel(nil)
 		b.finish(t, answer, err)
+	})
+}
+
+func (b *bus) run(ctx context.Context, t *transaction, request []byte) ([]byte, error) {
+	c := &call{session: &t.channel.session, keepalive: func(status byte) { b.setStatus(t, status) }}
+	return b.key.inTurn(ctx, func(ctx context.Context) ([]byte, error) {
+		if t.command == ctaphid.CommandMsg {
+			return b.key.runMsg(request), nil
+		}
+		return b.key.runCBOR(ctx, c, request)
 	})
 }
 
@@ -348,7 +385,7 @@ func (b *bus) finish(t *transaction, answer []byte, err error) {
 	if err != nil {
 		answer = []byte{byte(ctap2.ErrKeepaliveCancel)}
 	}
-	b.send(t.channel.cid, ctaphid.CommandCBOR, answer)
+	b.send(t.channel.cid, t.command, answer)
 }
 
 // setStatus sends a keepalive at once when there is something new to tell.
@@ -365,7 +402,7 @@ func (b *bus) setStatus(t *transaction, status byte) {
 func (b *bus) sendKeepalive(t *transaction) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.running == t {
+	if b.running == t && t.command == ctaphid.CommandCBOR {
 		b.send(t.channel.cid, ctaphid.CommandKeepalive, []byte{t.status})
 		t.keepalive.Reset(keepaliveInterval)
 	}

@@ -20,11 +20,12 @@ import (
 type wire struct {
 	t testing.TB
 	*Device
+	key *Authenticator
 }
 
 func open(t testing.TB, key *Authenticator) wire {
 	t.Helper()
-	w := wire{t, key.Device()}
+	w := wire{t, key.Device(), key}
 	t.Cleanup(func() { w.Close() })
 	return w
 }
@@ -116,7 +117,7 @@ func (w wire) channel() uint32 {
 	require.Len(w.t, answer, 17)
 	require.Equal(w.t, nonce, answer[:8])
 	require.EqualValues(w.t, 2, answer[12])
-	require.EqualValues(w.t, 0x01|0x04|0x08, answer[16])
+	require.EqualValues(w.t, w.key.config.capabilities(), answer[16])
 	return binary.BigEndian.Uint32(answer[8:])
 }
 
@@ -175,7 +176,7 @@ func TestHIDRefuses(t *testing.T) {
 		"INIT with a short nonce":    {func(w wire, _ uint32) { w.message(broadcast, ctaphid.CommandInit, 1, 2, 3) }, broadcast, ctaphid.ErrInvalidLength},
 		"resync with a long nonce":   {func(w wire, cid uint32) { w.message(cid, ctaphid.CommandInit, make([]byte, 9)...) }, 1, ctaphid.ErrInvalidLength},
 		"an unknown command":         {func(w wire, cid uint32) { w.message(cid, 0x33) }, 1, ctaphid.ErrInvalidCommand},
-		"U2F":                        {func(w wire, cid uint32) { w.message(cid, ctaphid.CommandMsg, 0, 3, 0, 0) }, 1, ctaphid.ErrInvalidCommand},
+		"an empty U2F message":       {func(w wire, cid uint32) { w.message(cid, ctaphid.CommandMsg) }, 1, ctaphid.ErrInvalidLength},
 		"a message over 7609 bytes":  {func(w wire, cid uint32) { w.first(cid, ctaphid.CommandPing, 7610) }, 1, ctaphid.ErrInvalidLength},
 		"an empty CBOR message":      {func(w wire, cid uint32) { w.message(cid, ctaphid.CommandCBOR) }, 1, ctaphid.ErrInvalidLength},
 		"a wink with data":           {func(w wire, cid uint32) { w.message(cid, ctaphid.CommandWink, 1) }, 1, ctaphid.ErrInvalidLength},

@@ -18,7 +18,7 @@ const uvFingerprint = 0x02
 func (a *Authenticator) getInfo(context.Context, *call, []byte) (any, error) {
 	remaining := uint(max(0, a.config.Capacity-len(a.state.Credentials)))
 	info := &ctap2.Info{
-		Versions:                         []string{"FIDO_2_0", "FIDO_2_1"},
+		Versions:                         a.versions(),
 		Extensions:                       []string{extensionCredProtect, extensionHMACSecret},
 		AAGUID:                           a.config.AAGUID,
 		Options:                          a.options(),
@@ -41,6 +41,13 @@ func (a *Authenticator) getInfo(context.Context, *call, []byte) (any, error) {
 		info.UVModality = uvFingerprint
 	}
 	return info, nil
+}
+
+func (a *Authenticator) versions() []string {
+	if a.config.hasU2F() {
+		return []string{u2fVersion, "FIDO_2_0", "FIDO_2_1"}
+	}
+	return []string{"FIDO_2_0", "FIDO_2_1"}
 }
 
 func (a *Authenticator) options() map[string]bool {

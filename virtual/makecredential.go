@@ -170,7 +170,7 @@ func (a *Authenticator) lookUp(d ctap2.CredentialDescriptor, rpID string) *crede
 	if d.Type != ctap2.PublicKeyType {
 		return nil
 	}
-	return a.state.find(d.ID, rpID)
+	return a.state.find(d.ID, sha256.Sum256([]byte(rpID)))
 }
 
 func (a *Authenticator) create(
@@ -232,7 +232,7 @@ func (a *Authenticator) newCredential(
 		cred.User.DisplayName = cutText(req.User.DisplayName, maxUserNameSize)
 	}
 	if !cred.isStored() {
-		cred.ID = a.state.seal(cred)
+		cred.ID = a.state.seal(cred, sha256.Sum256([]byte(cred.RPID)))
 		return cred, nil
 	}
 	cred.ID = make([]byte, storedIDSize)

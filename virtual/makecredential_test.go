@@ -234,7 +234,7 @@ func TestMakeCredentialAttests(t *testing.T) {
 		X5C       [][]byte       `cbor:"x5c"`
 	}
 	create := func(t *testing.T, attestation Attestation) (*Authenticator, *ctap2.MakeCredentialResponse, statement) {
-		key, client := newKey(t, Config{Attestation: attestation})
+		key, client := newKey(t, Config{Attestation: attestation, NoU2F: true})
 		resp, err := client.MakeCredential(t.Context(), newRequest())
 		require.NoError(t, err)
 		var s statement

@@ -2,6 +2,7 @@ package virtual
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"io/fs"
 	"os"
@@ -158,15 +159,16 @@ func FuzzParseState(f *testing.F) {
 func TestSealedCredentialsOpenOnlyWhereTheyBelong(t *testing.T) {
 	t.Parallel()
 	s := newState()
-	c := &credential{RPID: "example.org", Algorithm: cose.ES256, PrivateKey: bytes.Repeat([]byte{7}, 32), CredProtect: 2}
-	c.ID = s.seal(c)
-	require.Equal(t, c, s.unseal(c.ID, "example.org"))
-	require.Nil(t, s.unseal(c.ID, "example.com"))
-	require.Nil(t, newState().unseal(c.ID, "example.org"))
+	org, com := sha256.Sum256([]byte("example.org")), sha256.Sum256([]byte("example.com"))
+	c := &credential{Algorithm: cose.ES256, PrivateKey: bytes.Repeat([]byte{7}, 32), CredProtect: 2}
+	c.ID = s.seal(c, org)
+	require.Equal(t, c, s.unseal(c.ID, org))
+	require.Nil(t, s.unseal(c.ID, com))
+	require.Nil(t, newState().unseal(c.ID, org))
 	for i := range c.ID {
 		broken := bytes.Clone(c.ID)
 		broken[i] ^= 1
-		require.Nil(t, s.unseal(broken, "example.org"))
-		require.Nil(t, s.unseal(c.ID[:i], "example.org"))
+		require.Nil(t, s.unseal(broken, org))
+		require.Nil(t, s.unseal(c.ID[:i], org))
 	}
 }

@@ -31,7 +31,10 @@ func (a *Authenticator) ask(
 	limited, cancel := context.WithTimeout(ctx, a.config.TouchTimeout)
 	defer cancel()
 	var err error
+	a.endPoll() // the light means something else now
 	a.outside(func() {
+		a.asking.Lock()
+		defer a.asking.Unlock()
 		c.keepalive(ctaphid.KeepaliveUPNeeded)
 		if callback != nil {
 			err = callback(limited, Prompt{Command: c.command, RPID: rpID})
