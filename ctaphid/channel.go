@@ -36,7 +36,7 @@ type Channel struct {
 	lost   bool   // an abandoned answer may still arrive
 	packet []byte // the report being sent
 	timer  *time.Timer
-	stall  *time.Timer // closes the device that takes no report
+	watch  *watch // closes the device that takes no report
 
 	mu        sync.Mutex
 	listening bool          // guarded by mu; a transaction wants answer
@@ -81,8 +81,9 @@ func OpenWith(ctx context.Context, dev io.ReadWriteCloser, deadlines Deadlines) 
 		return nil, fmt.Errorf("ctaphid: reports of %d and %d bytes cannot carry a message", c.inSize, c.outSize)
 	}
 	c.packet = make([]byte, c.outSize)
-	c.timer = stoppedTimer(nil)
-	c.stall = stoppedTimer(func() { dev.Close() })
+	c.timer = time.NewTimer(time.Hour)
+	c.timer.Stop()
+	c.watch = newWatch(dev, c.limits.Cancel)
 	go c.read()
 	if err := c.start(ctx); err != nil {
 		c.Close()
@@ -101,18 +102,6 @@ func (c *Channel) start(ctx context.Context) error {
 
 func validReportSize(n int) bool { return minReportSize <= n && n <= maxReportSize }
 
-// stoppedTimer returns a timer that a Reset starts.
-func stoppedTimer(f func()) *time.Timer {
-	var t *time.Timer
-	if f == nil {
-		t = time.NewTimer(time.Hour)
-	} else {
-		t = time.AfterFunc(time.Hour, f)
-	}
-	t.Stop()
-	return t
-}
-
 // DeviceInfo returns what the device said of itself when the channel was opened.
 func (c *Channel) DeviceInfo() DeviceInfo { return c.info }
 
@@ -125,7 +114,6 @@ func (c *Channel) Close() error {
 		err = c.dev.Close()
 	})
 	<-c.gone
-	c.stall.Stop()
 	return err
 }
 

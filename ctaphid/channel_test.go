@@ -308,18 +308,77 @@ func (d stuckDevice) Write(p []byte) (int, error) {
 }
 
 func TestDeviceThatTakesNoReport(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	stall := func(t *testing.T) (*Channel, context.Context) {
 		d := newFakeDevice(64, 64)
 		serve(t, d, echo)
 		stuck := make(chan struct{})
 		c, err := Open(t.Context(), stuckDevice{d, stuck})
 		require.NoError(t, err)
 		close(stuck)
-		start := time.Now()
-		require.ErrorIs(t, c.Ping(t.Context(), nil), ErrTimeout)
-		require.Equal(t, c.limits.Write, time.Since(start))
+		ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+		t.Cleanup(cancel)
+		return c, ctx
+	}
+	t.Run("at all", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c, _ := stall(t)
+			start := time.Now()
+			require.ErrorIs(t, c.Ping(t.Context(), nil), ErrTimeout)
+			require.Equal(t, c.limits.Write, time.Since(start))
+			c.Close()
+		})
+	})
+	t.Run("although the context is done", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c, ctx := stall(t)
+			start := time.Now()
+			require.ErrorIs(t, c.Ping(ctx, pattern(7609)), context.DeadlineExceeded)
+			require.LessOrEqual(t, time.Since(start), 700*time.Millisecond+2*c.limits.Cancel)
+			c.Close()
+		})
+	})
+}
+
+// The first look after a long message was cancelled must not close a device that is well.
+func TestCancelWhileSendingKeepsTheDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newFakeDevice(64, 64)
+		serve(t, d, echo)
+		slow := &slowDevice{fakeDevice: d}
+		c, err := Open(t.Context(), slow)
+		require.NoError(t, err)
+		slow.pause = 40 * time.Millisecond
+		ctx, cancel := context.WithTimeout(t.Context(), 490*time.Millisecond)
+		defer cancel()
+		require.ErrorIs(t, c.Ping(ctx, pattern(7609)), context.DeadlineExceeded)
+		require.NoError(t, c.Ping(t.Context(), pattern(7609)), "which takes 5 seconds")
 		c.Close()
 	})
+}
+
+// slowDevice takes a while for each report.
+type slowDevice struct {
+	*fakeDevice
+	pause time.Duration
+}
+
+func (d *slowDevice) Write(p []byte) (int, error) {
+	time.Sleep(d.pause)
+	return d.fakeDevice.Write(p)
+}
+
+func TestDeviceInfoWhileAChannelIsReset(t *testing.T) {
+	c, _ := openChannel(t, func(k *fakeKey, r request) { k.send(r.cid, CommandWink, nil) })
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range 20 {
+			c.CBOR(t.Context(), []byte{1}, nil) // resynchronizes each time
+		}
+	})
+	for range 1000 {
+		require.EqualValues(t, 2, c.DeviceInfo().ProtocolVersion)
+	}
+	wg.Wait()
 }
 
 func TestWinkLockAndMsg(t *testing.T) {

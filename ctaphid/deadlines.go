@@ -6,8 +6,8 @@ import (
 )
 
 // Deadlines say how long a device may take. A zero member means its default. A device that does not keep one gets an error
-// that wraps [ErrTimeout]; whatever it does, a transaction ends soon after its context, at the latest after Cancel and
-// Resync.
+// that wraps [ErrTimeout]; whatever it does, a transaction ends soon after its context: after Cancel and Resync, or twice
+// Cancel if the device does not even take reports and can be closed.
 type Deadlines struct {
 	Init   time.Duration // 3 s: for the answer to INIT
 	Reply  time.Duration // 5 s: for the first packet of an answer, or the next keepalive; noticed after twice that at the latest

@@ -93,6 +93,9 @@ func (k *fakeKey) receive() (r request, ok bool) {
 	for {
 		select {
 		case report := <-k.fromHost:
+			if report[4] == byte(CommandInit)|initBit { // aborts what has come in so far
+				m = message{}
+			}
 			complete, err := m.add(report)
 			require.NoError(k.t, err)
 			if complete {

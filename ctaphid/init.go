@@ -69,7 +69,10 @@ func (c *Channel) handshake(ctx context.Context, cid uint32) error {
 	if cid != BroadcastCID && r.cid != cid {
 		return fmt.Errorf("%w: resynchronized to another channel", ErrProtocol)
 	}
-	c.cid, c.info = r.cid, r.info
+	c.cid = r.cid
+	if c.info == (DeviceInfo{}) { // the first answer, before anybody can ask for it
+		c.info = r.info
+	}
 	return nil
 }
 

@@ -45,8 +45,7 @@ type message struct {
 	open bool   // the first packet is in, the last is not
 }
 
-// add takes one report of the message's channel and says whether the message is complete with it. A keepalive that
-// arrives between the packets of a message is a message of its own: see Channel.receive.
+// add takes one report of the message's channel, but for keepalives, and says whether the message is complete with it.
 func (m *message) add(report []byte) (complete bool, err error) {
 	if report[4]&initBit == 0 {
 		return m.addCont(report)

@@ -82,11 +82,17 @@ func (c *Channel) exchange(ctx context.Context, cmd Command, payload []byte, kee
 	return in.data, nil
 }
 
-// send writes a message, one report after the other. A device that takes them too slowly is closed.
+// send writes a message, one report after the other. A device that takes them too slowly, or none after ctx is done, is
+// closed: nothing else ends a write.
 func (c *Channel) send(ctx context.Context, cid uint32, cmd Command, payload []byte) error {
-	c.stall.Reset(c.limits.Write + time.Duration(len(payload)/(c.outSize-contHeader))*reportTime)
+	reports := len(payload) / (c.outSize - contHeader)
+	c.watch.begin(ctx, c.limits.Write+time.Duration(reports)*reportTime)
 	err := c.sendReports(ctx, cid, cmd, payload)
-	if !c.stall.Stop() && err != nil {
+	stalled := c.watch.end()
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil && stalled:
 		return fmt.Errorf("%w: it takes no report", ErrTimeout)
 	}
 	return err
@@ -159,7 +165,8 @@ func (c *Channel) wait(ctx context.Context) error {
 func (c *Channel) cancel(cmd Command, in *reception) {
 	ctx := context.Background() // the caller's is done
 	if cmd != CommandCBOR || c.send(ctx, c.cid, CommandCancel, nil) != nil ||
-		c.receive(ctx, in, nil, c.limits.Cancel, c.limits.Cancel) != nil {
+		c.receive(ctx, in, nil, c.limits.Cancel, c.limits.Cancel) != nil ||
+		in.cmd != cmd { // such as an error: the answer may still come
 		c.abandon()
 	}
 }

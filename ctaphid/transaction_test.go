@@ -139,6 +139,29 @@ func TestLateAnswerIsNotTakenForTheNext(t *testing.T) {
 	})
 }
 
+// As above, but the device refuses CANCEL, which is no answer to the request, and answers that later.
+func TestRefusedCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pending uint32
+		c, k := openChannel(t, func(k *fakeKey, r request) {
+			switch {
+			case r.cmd == CommandCancel:
+				k.send(pending, CommandError, []byte{byte(ErrInvalidCommand)})
+			case r.data[0] == 1:
+				pending = r.cid
+			default:
+				k.send(r.cid, r.cmd, r.data)
+			}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := c.CBOR(ctx, []byte{1}, nil)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, 2, k.inits, "the request was aborted")
+		c.Close()
+	})
+}
+
 // As above, but the device does not even know that INIT aborts: it answers INIT only after the old request.
 func TestLateAnswerBeforeTheInitAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
