@@ -143,7 +143,7 @@ func (a *Authenticator) walkAssertions(
 			return nil, err
 		}
 		all = append(all, assertion)
-		if uint(len(all)) == count {
+		if uint64(len(all)) == count {
 			return all, nil
 		}
 		if resp, err = client.GetNextAssertion(ctx); err != nil {

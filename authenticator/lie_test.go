@@ -102,7 +102,7 @@ func TestLiesInAnAssertion(t *testing.T) {
 		"empty credential ID":    func(r *ctap2.GetAssertionResponse) { r.Credential.ID = nil },
 		"no credential":          func(r *ctap2.GetAssertionResponse) { r.Credential = nil },
 		"2^32 credentials":       func(r *ctap2.GetAssertionResponse) { r.NumberOfCredentials = math.MaxUint32 },
-		"2^64-1 credentials":     func(r *ctap2.GetAssertionResponse) { r.NumberOfCredentials = math.MaxUint },
+		"2^64-1 credentials":     func(r *ctap2.GetAssertionResponse) { r.NumberOfCredentials = math.MaxUint64 },
 		"one credential too few": func(r *ctap2.GetAssertionResponse) { r.NumberOfCredentials = 2 },
 		"no signature":           func(r *ctap2.GetAssertionResponse) { r.Signature = nil },
 		"user ID of 65 bytes":    func(r *ctap2.GetAssertionResponse) { r.User = &ctap2.User{ID: make([]byte, 65)} },
@@ -188,8 +188,8 @@ func TestLiesAboutItself(t *testing.T) {
 		"unknown versions":    func(i *ctap2.Info) { i.Versions = []string{"FIDO_7"} },
 		"message size 0":      func(i *ctap2.Info) { i.MaxMsgSize = 0 },
 		"message size 64":     func(i *ctap2.Info) { i.MaxMsgSize = 64 },
-		"message size 2^64-1": func(i *ctap2.Info) { i.MaxMsgSize = math.MaxUint },
-		"list size 2^64-1":    func(i *ctap2.Info) { i.MaxCredentialCountInList = math.MaxUint },
+		"message size 2^64-1": func(i *ctap2.Info) { i.MaxMsgSize = math.MaxUint64 },
+		"list size 2^64-1":    func(i *ctap2.Info) { i.MaxCredentialCountInList = math.MaxUint64 },
 		"no options":          func(i *ctap2.Info) { i.Options = nil },
 	} {
 		t.Run(name, func(t *testing.T) {

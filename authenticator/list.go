@@ -41,10 +41,10 @@ func (a *Authenticator) newCredentialList(ids [][]byte, req any) (list credentia
 		if len(id) == 0 {
 			return list, fmt.Errorf("%w: empty credential ID", ErrInvalidOptions)
 		}
-		if info.MaxCredentialIDLength > 0 && uint(len(id)) > info.MaxCredentialIDLength {
+		if info.MaxCredentialIDLength > 0 && uint64(len(id)) > info.MaxCredentialIDLength {
 			continue
 		}
-		full := info.MaxCredentialCountInList > 0 && uint(len(batch)) >= info.MaxCredentialCountInList
+		full := info.MaxCredentialCountInList > 0 && uint64(len(batch)) >= info.MaxCredentialCountInList
 		if full || (len(batch) > 0 && size+descriptorOverhead+len(id) > budget) {
 			list.batches, batch, size = append(list.batches, batch), nil, 0
 		}

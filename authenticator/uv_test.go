@@ -93,7 +93,7 @@ func TestFingerprintInsteadOfPIN(t *testing.T) {
 }
 
 func TestFailedFingerprintFallsBackToThePIN(t *testing.T) {
-	for _, attempts := range []uint{0, 1, 3} { // 3 blocks the reader
+	for _, attempts := range []uint64{0, 1, 3} { // 3 blocks the reader
 		t.Run(fmt.Sprintf("%d attempts", attempts), func(t *testing.T) {
 			finger := &reader{}
 			key := keyWithPIN(t, virtual.Config{UserVerification: finger.verify})

@@ -133,7 +133,7 @@ func TestGetInfoDefaults(t *testing.T) {
 
 // Each member in its own key: encoded, decoded and compared, and the keys counted.
 func TestGetInfoMembers(t *testing.T) {
-	number, yes := uint(7), true
+	number, yes := uint64(7), true
 	want := &Info{
 		Versions: []string{"FIDO_2_3", "FIDO_9_9"}, Extensions: []string{"credProtect"}, AAGUID: AAGUID{1},
 		Options: map[string]bool{"rk": true, "up": false}, MaxMsgSize: 1200, PINUVAuthProtocols: []PINProtocol{9, 2, 1},
@@ -141,11 +141,11 @@ func TestGetInfoMembers(t *testing.T) {
 		Algorithms:                  []CredentialParameter{{Algorithm: -7, Type: PublicKeyType}},
 		MaxSerializedLargeBlobArray: 2048, ForcePINChange: true, MinPINLength: 6, FirmwareVersion: 5, MaxCredBlobLength: 32,
 		MaxRPIDsForSetMinPINLength: 3, PreferredPlatformUVAttempts: 2, UVModality: 2,
-		Certifications: map[string]uint{"FIDO": 2}, RemainingDiscoverableCredentials: &number,
+		Certifications: map[string]uint64{"FIDO": 2}, RemainingDiscoverableCredentials: &number,
 		VendorPrototypeConfigCommands: []uint64{math.MaxUint64}, AttestationFormats: []string{"none"},
 		UVCountSinceLastPINEntry: &number, LongTouchForReset: true, EncIdentifier: make([]byte, 32),
 		TransportsForReset: []string{"usb"}, PINComplexityPolicy: &yes, PINComplexityPolicyURL: []byte("https://x"),
-		MaxPINLength: 32, EncCredStoreState: make([]byte, 32), AuthenticatorConfigCommands: []uint{},
+		MaxPINLength: 32, EncCredStoreState: make([]byte, 32), AuthenticatorConfigCommands: []uint64{},
 	}
 	b, err := ctapcbor.Marshal(want)
 	require.NoError(t, err)
@@ -170,15 +170,15 @@ func TestGetInfoMembers(t *testing.T) {
 }
 
 func TestGetInfoCorrectsImpossibleValues(t *testing.T) {
-	for _, tc := range []struct{ size, minPIN, maxPIN, wantSize, wantMin, wantMax uint }{
+	for _, tc := range []struct{ size, minPIN, maxPIN, wantSize, wantMin, wantMax uint64 }{
 		{0, 0, 0, 1024, 4, 63},
 		{64, 3, 2, 1024, 4, 4},
-		{math.MaxUint, math.MaxUint, math.MaxUint, math.MaxUint, 63, 63},
+		{math.MaxUint64, math.MaxUint64, math.MaxUint64, math.MaxUint64, 63, 63},
 		{7609, 8, 6, 7609, 8, 8},
 	} {
 		info := Info{MaxMsgSize: tc.size, MinPINLength: tc.minPIN, MaxPINLength: tc.maxPIN}
 		info.setDefaults()
-		require.Equal(t, []uint{tc.wantSize, tc.wantMin, tc.wantMax}, []uint{info.MaxMsgSize, info.MinPINLength, info.MaxPINLength})
+		require.Equal(t, []uint64{tc.wantSize, tc.wantMin, tc.wantMax}, []uint64{info.MaxMsgSize, info.MinPINLength, info.MaxPINLength})
 	}
 }
 

@@ -61,9 +61,9 @@ type ClientPINRequest struct {
 type ClientPINResponse struct {
 	KeyAgreement    *cose.Key `cbor:"1,keyasint,omitempty"`
 	PINUVAuthToken  []byte    `cbor:"2,keyasint,omitempty"` // encrypted
-	PINRetries      *uint     `cbor:"3,keyasint,omitempty"`
+	PINRetries      *uint64   `cbor:"3,keyasint,omitempty"`
 	PowerCycleState *bool     `cbor:"4,keyasint,omitempty"`
-	UVRetries       *uint     `cbor:"5,keyasint,omitempty"`
+	UVRetries       *uint64   `cbor:"5,keyasint,omitempty"`
 }
 
 // ErrPINLength is wrapped when a PIN is too short or too long to be sent at all.

@@ -39,7 +39,7 @@ type GetAssertionResponse struct {
 	AuthData                 []byte                `cbor:"2,keyasint"`           // as signed; see [ParseAuthenticatorData]
 	Signature                []byte                `cbor:"3,keyasint"`
 	User                     *User                 `cbor:"4,keyasint,omitempty"` // only its ID unless the user was verified
-	NumberOfCredentials      uint                  `cbor:"5,keyasint,omitempty"` // 0 means 1; untrusted: may be any number
+	NumberOfCredentials      uint64                `cbor:"5,keyasint,omitempty"` // 0 means 1; untrusted: may be any number
 	UserSelected             bool                  `cbor:"6,keyasint,omitempty"`
 	LargeBlobKey             []byte                `cbor:"7,keyasint,omitempty"` // 32 bytes
 	UnsignedExtensionOutputs ctapcbor.RawMessage   `cbor:"8,keyasint,omitempty"` // one map

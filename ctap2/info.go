@@ -8,39 +8,40 @@ import (
 
 // Info is what an authenticator says about itself (authenticatorGetInfo, section 6.4). After [Client.GetInfo] the
 // members that have a default hold it where the authenticator left them out; a zero number, nil slice or nil pointer
-// otherwise means absent.
+// otherwise means absent. Numbers are what the authenticator says and may be as large as
+// they like.
 type Info struct {
 	Versions                         []string              `cbor:"1,keyasint"`
 	Extensions                       []string              `cbor:"2,keyasint,omitempty"`
 	AAGUID                           AAGUID                `cbor:"3,keyasint"`
 	Options                          map[string]bool       `cbor:"4,keyasint,omitempty"` // see [Info.Option]
-	MaxMsgSize                       uint                  `cbor:"5,keyasint,omitempty"` // bytes; 1024 by default and at least
+	MaxMsgSize                       uint64                `cbor:"5,keyasint,omitempty"` // bytes; 1024 by default and at least
 	PINUVAuthProtocols               []PINProtocol         `cbor:"6,keyasint,omitempty"` // the authenticator's favourite first
-	MaxCredentialCountInList         uint                  `cbor:"7,keyasint,omitempty"`
-	MaxCredentialIDLength            uint                  `cbor:"8,keyasint,omitempty"` // bytes
+	MaxCredentialCountInList         uint64                `cbor:"7,keyasint,omitempty"`
+	MaxCredentialIDLength            uint64                `cbor:"8,keyasint,omitempty"` // bytes
 	Transports                       []string              `cbor:"9,keyasint,omitempty"`
 	Algorithms                       []CredentialParameter `cbor:"10,keyasint,omitempty"`
-	MaxSerializedLargeBlobArray      uint                  `cbor:"11,keyasint,omitempty"` // bytes
+	MaxSerializedLargeBlobArray      uint64                `cbor:"11,keyasint,omitempty"` // bytes
 	ForcePINChange                   bool                  `cbor:"12,keyasint,omitempty"`
-	MinPINLength                     uint                  `cbor:"13,keyasint,omitempty"` // Unicode code points; 4 by default
-	FirmwareVersion                  uint                  `cbor:"14,keyasint,omitempty"`
-	MaxCredBlobLength                uint                  `cbor:"15,keyasint,omitempty"` // bytes
-	MaxRPIDsForSetMinPINLength       uint                  `cbor:"16,keyasint,omitempty"`
-	PreferredPlatformUVAttempts      uint                  `cbor:"17,keyasint,omitempty"`
-	UVModality                       uint                  `cbor:"18,keyasint,omitempty"` // bits of the FIDO registry
-	Certifications                   map[string]uint       `cbor:"19,keyasint,omitempty"`
-	RemainingDiscoverableCredentials *uint                 `cbor:"20,keyasint,omitempty"`
+	MinPINLength                     uint64                `cbor:"13,keyasint,omitempty"` // Unicode code points; 4 by default
+	FirmwareVersion                  uint64                `cbor:"14,keyasint,omitempty"`
+	MaxCredBlobLength                uint64                `cbor:"15,keyasint,omitempty"` // bytes
+	MaxRPIDsForSetMinPINLength       uint64                `cbor:"16,keyasint,omitempty"`
+	PreferredPlatformUVAttempts      uint64                `cbor:"17,keyasint,omitempty"`
+	UVModality                       uint64                `cbor:"18,keyasint,omitempty"` // bits of the FIDO registry
+	Certifications                   map[string]uint64     `cbor:"19,keyasint,omitempty"`
+	RemainingDiscoverableCredentials *uint64               `cbor:"20,keyasint,omitempty"`
 	VendorPrototypeConfigCommands    []uint64              `cbor:"21,keyasint,omitzero"`  // empty is not absent
 	AttestationFormats               []string              `cbor:"22,keyasint,omitempty"` // "packed" by default
-	UVCountSinceLastPINEntry         *uint                 `cbor:"23,keyasint,omitempty"`
+	UVCountSinceLastPINEntry         *uint64               `cbor:"23,keyasint,omitempty"`
 	LongTouchForReset                bool                  `cbor:"24,keyasint,omitempty"`
 	EncIdentifier                    []byte                `cbor:"25,keyasint,omitempty"` // 32 bytes
 	TransportsForReset               []string              `cbor:"26,keyasint,omitempty"`
 	PINComplexityPolicy              *bool                 `cbor:"27,keyasint,omitempty"`
 	PINComplexityPolicyURL           []byte                `cbor:"28,keyasint,omitempty"` // UTF-8
-	MaxPINLength                     uint                  `cbor:"29,keyasint,omitempty"` // Unicode code points; 63 by default
+	MaxPINLength                     uint64                `cbor:"29,keyasint,omitempty"` // Unicode code points; 63 by default
 	EncCredStoreState                []byte                `cbor:"30,keyasint,omitempty"` // 32 bytes
-	AuthenticatorConfigCommands      []uint                `cbor:"31,keyasint,omitzero"`  // empty is not absent
+	AuthenticatorConfigCommands      []uint64              `cbor:"31,keyasint,omitzero"`  // empty is not absent
 }
 
 const (

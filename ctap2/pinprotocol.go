@@ -10,13 +10,14 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/keyfob-go/keyfob/cose"
 )
 
 // PINProtocol is the number of a PIN/UV auth protocol: how the platform and the authenticator encrypt and authenticate
 // what must not be read on the wire (sections 6.5.6 and 6.5.7).
-type PINProtocol uint
+type PINProtocol uint64
 
 // The PIN/UV auth protocols.
 const (
@@ -82,7 +83,12 @@ func (p PINProtocol) deriveKey(z []byte) ([]byte, error) {
 			return nil, err
 		}
 		enc, err := hkdf.Key(sha256.New, z, salt, "CTAP2 AES key", 32)
-		return append(mac, enc...), err
+		if err != nil {
+			return nil, err
+		}
+		defer clear(mac)
+		defer clear(enc)
+		return slices.Concat(mac, enc), nil
 	}
 	return nil, fmt.Errorf("ctap2: unknown PIN/UV auth protocol %d", p)
 }

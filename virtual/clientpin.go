@@ -97,7 +97,7 @@ func (a *Authenticator) agree(p ctap2.PINProtocol, peer *cose.Key) (*ctap2.Share
 }
 
 func (a *Authenticator) getPINRetries() (*ctap2.ClientPINResponse, error) {
-	retries, blocked := uint(a.state.PINRetries), a.isSoftLocked()
+	retries, blocked := uint64(a.state.PINRetries), a.isSoftLocked()
 	return &ctap2.ClientPINResponse{PINRetries: &retries, PowerCycleState: &blocked}, nil
 }
 
@@ -105,7 +105,7 @@ func (a *Authenticator) getUVRetries() (*ctap2.ClientPINResponse, error) {
 	if !a.hasUV() {
 		return nil, ctap2.ErrInvalidSubcommand
 	}
-	retries := uint(a.state.UVRetries)
+	retries := uint64(a.state.UVRetries)
 	return &ctap2.ClientPINResponse{UVRetries: &retries}, nil
 }
 

@@ -156,7 +156,7 @@ func (a *Authenticator) firstAssertion(
 		return nil, err
 	}
 	if len(found) > 1 {
-		resp.NumberOfCredentials = uint(len(found))
+		resp.NumberOfCredentials = uint64(len(found))
 		c.session.walk = &walk{as, found[1:], time.Now(), a.era}
 	}
 	return resp, nil

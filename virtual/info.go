@@ -16,7 +16,7 @@ const uvFingerprint = 0x02
 
 // getInfo is authenticatorGetInfo, section 6.4.
 func (a *Authenticator) getInfo(context.Context, *call, []byte) (any, error) {
-	remaining := uint(max(0, a.config.Capacity-len(a.state.Credentials)))
+	remaining := uint64(max(0, a.config.Capacity-len(a.state.Credentials)))
 	info := &ctap2.Info{
 		Versions:                         a.versions(),
 		Extensions:                       []string{extensionCredProtect, extensionHMACSecret},
@@ -24,8 +24,8 @@ func (a *Authenticator) getInfo(context.Context, *call, []byte) (any, error) {
 		Options:                          a.options(),
 		MaxMsgSize:                       maxMessageSize,
 		PINUVAuthProtocols:               a.config.PINUVAuthProtocols,
-		MaxCredentialCountInList:         uint(a.config.MaxCredentialCountInList),
-		MaxCredentialIDLength:            uint(a.config.MaxCredentialIDLength),
+		MaxCredentialCountInList:         uint64(a.config.MaxCredentialCountInList),
+		MaxCredentialIDLength:            uint64(a.config.MaxCredentialIDLength),
 		Transports:                       []string{"usb"},
 		Algorithms:                       a.algorithms(),
 		MinPINLength:                     minPINLength,

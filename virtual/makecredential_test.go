@@ -368,5 +368,5 @@ func TestAnswersFitTheMessageSize(t *testing.T) {
 	require.Zero(t, resp[0])
 	info, err := client.GetInfo(t.Context())
 	require.NoError(t, err)
-	require.Less(t, uint(len(resp)), info.MaxMsgSize)
+	require.Less(t, uint64(len(resp)), info.MaxMsgSize)
 }

@@ -43,8 +43,10 @@ func (a *authentication) setPublicKey(value string) error {
 	if err != nil {
 		return err
 	}
-	a.publicKey, err = cose.ParsePKIX(der)
-	return err
+	if a.publicKey, err = cose.ParsePKIX(der); err != nil {
+		return errors.New("no public key of a known kind (SPKI, DER)")
+	}
+	return nil
 }
 
 func (a *authentication) check() error {

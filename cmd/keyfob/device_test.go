@@ -79,18 +79,18 @@ algorithms: +ES256, EdDSA, ES384, ES512, RS256
 
 func TestInfoShowsEveryMember(t *testing.T) {
 	t.Parallel()
-	number, yes := uint(0), true
+	number, yes := uint64(0), true
 	full := &ctap2.Info{
 		Versions: []string{"V"}, Extensions: []string{"E", "\x1b[2J"}, Options: map[string]bool{"b": true, "a": false},
 		MaxMsgSize: 1, PINUVAuthProtocols: []ctap2.PINProtocol{1}, MaxCredentialCountInList: 2, MaxCredentialIDLength: 3,
 		Transports: []string{"usb", "nfc"}, Algorithms: []ctap2.CredentialParameter{{Algorithm: -7}, {Algorithm: -999}},
 		MaxSerializedLargeBlobArray: 4, ForcePINChange: true, MinPINLength: 5, FirmwareVersion: 6, MaxCredBlobLength: 7,
 		MaxRPIDsForSetMinPINLength: 8, PreferredPlatformUVAttempts: 9, UVModality: 10,
-		Certifications: map[string]uint{"FIDO": 1}, RemainingDiscoverableCredentials: &number,
+		Certifications: map[string]uint64{"FIDO": 1}, RemainingDiscoverableCredentials: &number,
 		VendorPrototypeConfigCommands: []uint64{1 << 63}, AttestationFormats: []string{"packed"},
 		UVCountSinceLastPINEntry: &number, LongTouchForReset: true, EncIdentifier: []byte{0xff, 0xff, 0xff},
 		TransportsForReset: []string{}, PINComplexityPolicy: &yes, PINComplexityPolicyURL: []byte("https://x"),
-		MaxPINLength: 11, EncCredStoreState: []byte{0}, AuthenticatorConfigCommands: []uint{},
+		MaxPINLength: 11, EncCredStoreState: []byte{0}, AuthenticatorConfigCommands: []uint64{},
 	}
 	var shown console
 	require.NoError(t, write(&shown, infoRecord(full), false))

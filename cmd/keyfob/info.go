@@ -73,7 +73,7 @@ func pointed[T any](p *T) any {
 	return *p
 }
 
-func numbered[T ~uint | ~uint64](l []T) any { return given(l != nil, numbers[T](l)) }
+func numbered[T ~uint64](l []T) any { return given(l != nil, numbers[T](l)) }
 
 func given(present bool, value any) any {
 	if !present {
@@ -83,7 +83,7 @@ func given(present bool, value any) any {
 }
 
 // numbers are shown with commas in between.
-type numbers[T ~uint | ~uint64 | ~float64] []T
+type numbers[T ~uint64 | ~float64] []T
 
 func (l numbers[T]) String() string {
 	list := make(words, len(l))
@@ -94,11 +94,11 @@ func (l numbers[T]) String() string {
 }
 
 // pairs are an object whose members show as name=value, sorted.
-type pairs[T bool | uint] map[string]T
+type pairs[T bool | uint64] map[string]T
 
 type (
 	options        = pairs[bool]
-	certifications = pairs[uint]
+	certifications = pairs[uint64]
 )
 
 // MarshalJSON implements [json.Marshaler]. No pairs are an empty object.

@@ -124,7 +124,7 @@ func pinFileFailure(err error) error {
 const newPINAttempts = 3
 
 // newPIN asks for a new PIN on the terminal until it was typed the same way twice.
-func (inv *invocation) newPIN(ctx context.Context, minLength uint) ([]byte, error) {
+func (inv *invocation) newPIN(ctx context.Context, minLength uint64) ([]byte, error) {
 	question := fmt.Sprintf("New PIN (at least %d characters): ", minLength)
 	for range newPINAttempts {
 		first, err := inv.askSecret(ctx, question)
@@ -133,11 +133,15 @@ func (inv *invocation) newPIN(ctx context.Context, minLength uint) ([]byte, erro
 		}
 		second, err := inv.askSecret(ctx, "The new PIN again: ")
 		if err != nil {
+			clear(first)
 			return nil, err
 		}
-		if bytes.Equal(first, second) {
+		same := bytes.Equal(first, second)
+		clear(second)
+		if same {
 			return first, nil
 		}
+		clear(first)
 		question = "They differ. " + question
 	}
 	return nil, failuref(exitPINInvalid, "", "the new PIN was never typed the same way twice")
