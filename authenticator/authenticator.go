@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"sync"
 
+	"github.com/keyfob-go/keyfob/ctap1"
 	"github.com/keyfob-go/keyfob/ctap2"
 	"github.com/keyfob-go/keyfob/ctaphid"
 	"github.com/keyfob-go/keyfob/hid"
@@ -20,6 +21,7 @@ import (
 type Authenticator struct {
 	key       hid.Info
 	transport ctap2.Transport
+	u2f       *ctap1.Client // nil unless the key speaks U2F only
 	ui        UI
 
 	life context.Context // done when the authenticator is closed
@@ -48,7 +50,7 @@ func Open(ctx context.Context, key hid.Info, ui *UI) (*Authenticator, error) {
 }
 
 // New starts talking to the authenticator at the far end of transport: a *ctaphid.Channel or anything else that carries
-// CTAP2 messages. The Authenticator owns the transport from here on, and closes it if it is an [io.Closer], also when New
+// CTAP2 messages, and U2F messages if it is a [ctap1.Transport] as well. The Authenticator owns the transport from here on, and closes it if it is an [io.Closer], also when New
 // returns an error.
 func New(ctx context.Context, transport ctap2.Transport, ui *UI) (*Authenticator, error) {
 	return start(ctx, hid.Info{}, transport, ui)
@@ -67,12 +69,17 @@ func start(ctx context.Context, key hid.Info, transport ctap2.Transport, ui *UI)
 	return a, nil
 }
 
+// begins asks the key what it is. One without CTAP2, or whose CTAP2 does not work, is used as a U2F key.
 func (a *Authenticator) begins(ctx context.Context) error {
-	if d, ok := a.transport.(interface{ DeviceInfo() ctaphid.DeviceInfo }); ok &&
-		!d.DeviceInfo().Capabilities.Has(ctaphid.CapabilityCBOR) {
-		return fmt.Errorf("%w: it speaks U2F only", ErrUnsupported)
+	_, tells := a.transport.(interface{ DeviceInfo() ctaphid.DeviceInfo })
+	if tells && !a.has(ctaphid.CapabilityCBOR) {
+		return a.startU2F(ctx)
 	}
-	return a.refresh(ctx)
+	err := a.refresh(ctx)
+	if err != nil && a.mayBeU2F(err) && a.startU2F(ctx) == nil {
+		return nil
+	}
+	return err
 }
 
 // refresh asks the key anew what it can do.
@@ -184,6 +191,9 @@ func (a *Authenticator) Ping(ctx context.Context, data []byte) error {
 // (ctap2.ErrNotAllowed) when more than ten seconds have passed since they were plugged in.
 func (a *Authenticator) Reset(ctx context.Context) error {
 	return a.simple(ctx, "reset", func(ctx context.Context) error {
+		if a.u2f != nil {
+			return fmt.Errorf("%w: U2F keys cannot be reset", ErrUnsupported)
+		}
 		if err := a.client(TouchToReset).Reset(ctx); err != nil {
 			return err
 		}
@@ -199,13 +209,19 @@ func (a *Authenticator) Reset(ctx context.Context) error {
 // Selection blinks and waits for a touch, which tells this key from others and authorizes nothing. It works on every
 // key, also on those from before the command of that name.
 func (a *Authenticator) Selection(ctx context.Context) error {
-	return a.simple(ctx, "selection", func(ctx context.Context) error {
-		client, info := a.client(TouchToSelect), a.Info()
-		if info.HasVersion("FIDO_2_1") || info.HasVersion("FIDO_2_2") || info.HasVersion("FIDO_2_3") {
-			return client.Selection(ctx)
-		}
-		return selectionProbe(ctx, client)
-	})
+	return a.simple(ctx, "selection", func(ctx context.Context) error { return a.blink(ctx, TouchToSelect) })
+}
+
+// blink waits for a touch that authorizes nothing.
+func (a *Authenticator) blink(ctx context.Context, reason TouchReason) error {
+	if a.u2f != nil {
+		return a.u2fFor(reason).Touch(ctx)
+	}
+	client, info := a.client(reason), a.Info()
+	if info.HasVersion("FIDO_2_1") || info.HasVersion("FIDO_2_2") || info.HasVersion("FIDO_2_3") {
+		return client.Selection(ctx)
+	}
+	return selectionProbe(ctx, client)
 }
 
 // selectionProbe asks a CTAP 2.0 key for a touch: makeCredential with an empty pinUvAuthParam fails, but not before it

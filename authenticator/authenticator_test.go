@@ -228,11 +228,11 @@ func (*u2fOnly) DeviceInfo() ctaphid.DeviceInfo {
 	return ctaphid.DeviceInfo{Capabilities: ctaphid.CapabilityWink}
 }
 
-func TestU2FOnlyKeyIsRefusedForNow(t *testing.T) {
+func TestKeyThatSpeaksNeitherProtocol(t *testing.T) {
 	w := &u2fOnly{}
 	_, err := New(t.Context(), w, nil)
 	require.Equal(t, KindUnsupported, KindOf(err))
-	require.ErrorContains(t, err, "U2F only")
+	require.ErrorContains(t, err, "neither CTAP2 nor U2F")
 	require.Equal(t, 1, w.closed)
 }
 

@@ -207,6 +207,11 @@ func TestInvalidOptions(t *testing.T) {
 	require.Empty(t, w.sent())
 }
 
+// another returns the i-th ID, up to 254, that looks like id and is another.
+func another(id []byte, i int) []byte {
+	return append([]byte{id[0] + 1 + byte(i)}, id[1:]...)
+}
+
 // Lists that the key does not take at once are searched without a touch.
 func TestOversizedLists(t *testing.T) {
 	touches := 0
@@ -218,7 +223,7 @@ func TestOversizedLists(t *testing.T) {
 	cred := register(t, a, nil)
 	list := func(ours int) (ids [][]byte) {
 		for i := range 7 {
-			ids = append(ids, append([]byte{byte(i)}, cred.ID[1:]...))
+			ids = append(ids, another(cred.ID, i))
 		}
 		if ours >= 0 {
 			ids[ours] = cred.ID
@@ -307,7 +312,7 @@ func TestListsFitTheMessageSize(t *testing.T) {
 	cred := register(t, a, nil)
 	opts := assertionOptions()
 	for i := range 40 {
-		opts.AllowList = append(opts.AllowList, append([]byte{byte(i)}, cred.ID[1:]...))
+		opts.AllowList = append(opts.AllowList, another(cred.ID, i))
 	}
 	opts.AllowList = append(opts.AllowList, cred.ID)
 	w.sent()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/keyfob-go/keyfob/ctap1"
 	"github.com/keyfob-go/keyfob/ctap2"
 	"github.com/keyfob-go/keyfob/ctaphid"
 	"github.com/keyfob-go/keyfob/hid"
@@ -98,6 +99,8 @@ var kinds = []struct {
 	{errors.ErrUnsupported, KindUnsupported},
 	{ErrInvalidResponse, KindProtocol},
 	{ctap2.ErrInvalidResponse, KindProtocol},
+	{ctap1.ErrInvalidResponse, KindProtocol},
+	{ctap1.ErrConditionsNotSatisfied, KindTimeout}, // nobody touched it
 	{ctaphid.ErrProtocol, KindProtocol},
 	{ctaphid.ErrTimeout, KindProtocol},
 	{ctaphid.ErrChannelBusy, KindBusy},

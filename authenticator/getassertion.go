@@ -3,6 +3,7 @@ package authenticator
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/keyfob-go/keyfob/ctap2"
@@ -14,7 +15,8 @@ type AssertionOptions struct {
 	ClientDataHash   []byte   // 32 bytes: see [webauthn.ClientDataHash]
 	AllowList        [][]byte // IDs of credentials; empty means every resident key of the relying party
 	UserVerification UserVerification
-	NoTouch          bool // do not wait for a touch; the signature then says so, and most keys derive no secret
+	AppID            string // if the RP ID has no match, use a credential that was made for this U2F AppID
+	NoTouch          bool   // do not wait for a touch; the signature then says so, and most keys derive no secret
 
 	// HMACSecretSalts asks for the secrets that belong to one or two salts of 32 bytes, from a credential that was made
 	// with HMACSecret. They are different ones with and without user verification.
@@ -47,20 +49,31 @@ func (a *Authenticator) GetAssertions(ctx context.Context, opts *AssertionOption
 	return assertions, wrap("get assertions", err)
 }
 
-func (a *Authenticator) getAssertions(ctx context.Context, opts *AssertionOptions) (all []*Assertion, err error) {
+func (a *Authenticator) getAssertions(ctx context.Context, opts *AssertionOptions) ([]*Assertion, error) {
 	if err := opts.check(a.Info()); err != nil {
 		return nil, err
 	}
-	req := opts.request(a.Info())
+	if a.u2f != nil {
+		return a.getAssertionsU2F(ctx, opts)
+	}
+	all, err := a.getAssertionsFor(ctx, opts.RPID, opts)
+	if opts.AppID != "" && errors.Is(err, ctap2.ErrNoCredentials) {
+		return a.getAssertionsFor(ctx, opts.AppID, opts)
+	}
+	return all, err
+}
+
+func (a *Authenticator) getAssertionsFor(ctx context.Context, rpID string, opts *AssertionOptions) (all []*Assertion, err error) {
+	req := opts.request(rpID, a.Info())
 	allow, err := a.newCredentialList(opts.AllowList, req)
 	if err != nil {
 		return nil, err
 	}
 	allow.required = true
 	method := decideUV(a.Info(), uvQuestion{wish: opts.UserVerification, silent: opts.NoTouch})
-	u := use{permissions: ctap2.PermissionGetAssertion, rpID: opts.RPID}
+	u := use{permissions: ctap2.PermissionGetAssertion, rpID: rpID}
 	err = a.authorized(ctx, method, u, func(z authorization) error {
-		if req.AllowList, err = a.narrow(ctx, allow, opts.RPID, z); err != nil {
+		if req.AllowList, err = a.narrow(ctx, allow, rpID, z); err != nil {
 			return err
 		}
 		all, err = a.getAssertionsWith(ctx, req, opts, z)
@@ -88,8 +101,8 @@ func (o *AssertionOptions) check(info *ctap2.Info) error {
 	return nil
 }
 
-func (o *AssertionOptions) request(info *ctap2.Info) *ctap2.GetAssertionRequest {
-	req := &ctap2.GetAssertionRequest{RPID: o.RPID, ClientDataHash: o.ClientDataHash}
+func (o *AssertionOptions) request(rpID string, info *ctap2.Info) *ctap2.GetAssertionRequest {
+	req := &ctap2.GetAssertionRequest{RPID: rpID, ClientDataHash: o.ClientDataHash}
 	if up, _ := info.Option("up"); up && o.NoTouch {
 		req.Options.UserPresence = new(bool)
 	}
@@ -113,7 +126,7 @@ func (a *Authenticator) getAssertionsWith(
 	req.PINUVAuthParam, req.PINUVAuthProtocol = z.param(req.ClientDataHash)
 	req.Options.UserVerification = z.uv
 	check := assertionCheck{
-		expectation: a.expected(opts.RPID, !opts.NoTouch, z),
+		expectation: a.expected(req.RPID, !opts.NoTouch, z),
 		allow:       req.AllowList,
 		secret:      secret,
 		salts:       len(opts.HMACSecretSalts),

@@ -106,7 +106,7 @@ func (a *Authenticator) probe(
 	switch {
 	case errors.Is(err, ctap2.ErrNoCredentials), errors.Is(err, ctap2.ErrInvalidCredential):
 		return nil, nil
-	case refusesSilence(err):
+	case refusesSilence(err): // then any of them may be there
 		return batch, nil
 	case err != nil:
 		return nil, err
@@ -116,6 +116,23 @@ func (a *Authenticator) probe(
 		return nil, err
 	}
 	return []ctap2.CredentialDescriptor{descriptor(id)}, nil
+}
+
+// excludeAppID refuses, after a touch, if the key holds an entry of the list that was made for a U2F AppID.
+func (a *Authenticator) excludeAppID(ctx context.Context, list credentialList, appID string) error {
+	if appID == "" {
+		return nil
+	}
+	for _, batch := range list.batches {
+		found, err := a.probe(ctx, batch, appID, authorization{})
+		if err != nil {
+			return err
+		}
+		if found != nil {
+			return a.touched(ctx, TouchToRegister, ctap2.ErrCredentialExcluded)
+		}
+	}
+	return nil
 }
 
 // refusesSilence says that the key answers nothing without a touch: YubiKey 4 (UP_REQUIRED, when it holds one of the

@@ -19,6 +19,7 @@ type CredentialOptions struct {
 	ExcludeList      [][]byte           // IDs of credentials; a key that holds one refuses (ctap2.ErrCredentialExcluded)
 	ResidentKey      bool               // found by the RP ID alone (a passkey, a discoverable credential)
 	UserVerification UserVerification
+	AppIDExclude     string // exclude credentials of the list that were made for this U2F AppID, too
 
 	HMACSecret  bool // so that assertions can derive secrets
 	CredProtect uint // 0 or one of the ctap2.CredProtect levels; a key that does not know it, or gives less, is an error
@@ -57,6 +58,9 @@ func (a *Authenticator) makeCredential(ctx context.Context, opts *CredentialOpti
 	if err := opts.supportedBy(a.Info()); err != nil {
 		return nil, err
 	}
+	if a.u2f != nil {
+		return a.makeCredentialU2F(ctx, opts)
+	}
 	req := opts.request()
 	exclude, err := a.newCredentialList(opts.ExcludeList, req)
 	if err != nil {
@@ -68,6 +72,9 @@ func (a *Authenticator) makeCredential(ctx context.Context, opts *CredentialOpti
 		u.permissions |= ctap2.PermissionGetAssertion
 	}
 	err = a.authorized(ctx, method, u, func(z authorization) error {
+		if err := a.excludeAppID(ctx, exclude, opts.AppIDExclude); err != nil {
+			return err
+		}
 		if req.ExcludeList, err = a.narrow(ctx, exclude, opts.RP.ID, z); err != nil {
 			return err
 		}

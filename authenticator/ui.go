@@ -109,12 +109,16 @@ func (r TouchReason) String() string {
 
 // client returns a client whose keepalives become events.
 func (a *Authenticator) client(reason TouchReason) *ctap2.Client {
-	c := &ctap2.Client{Transport: a.transport}
+	return &ctap2.Client{Transport: a.transport, Keepalive: a.keepalive(reason)}
+}
+
+// keepalive returns the callback that turns changes of the key's status into events, nil if nobody wants them.
+func (a *Authenticator) keepalive(reason TouchReason) func(status byte) {
 	if a.ui.Notify == nil {
-		return c
+		return nil
 	}
 	var last byte
-	c.Keepalive = func(status byte) {
+	return func(status byte) {
 		if status == last {
 			return
 		}
@@ -126,5 +130,4 @@ func (a *Authenticator) client(reason TouchReason) *ctap2.Client {
 		}
 		last = status
 	}
-	return c
 }
