@@ -2,33 +2,26 @@ package authenticator
 
 import (
 	"context"
-	"time"
 
 	"github.com/keyfob-go/keyfob/ctap2"
 )
 
-// agreement is the secret shared with the key, kept for the next exchange.
+// agreement is the secret shared with the key. It is kept for hmac-secret only. The key makes a new key pair when anybody,
+// even another program, enters a wrong PIN, and nothing tells us: the right PIN sent under the old secret would cost a
+// retry, where an hmac-secret only fails and is asked for again.
 type agreement struct {
 	secret *ctap2.SharedSecret
-	since  time.Time
 }
-
-// agreementLife bounds how long a secret is kept. The key makes a new one when anybody, even another program, enters a
-// wrong PIN; a right PIN sent under the old secret would then cost a retry.
-const agreementLife = 30 * time.Second
 
 func (g *agreement) forget() {
 	if g.secret != nil {
 		g.secret.Clear()
+		g.secret = nil
 	}
-	*g = agreement{}
 }
 
-// sharedSecret returns the secret shared with the key, agreeing on one if there is none.
-func (a *Authenticator) sharedSecret(ctx context.Context) (*ctap2.SharedSecret, error) {
-	if a.agreement.secret != nil && time.Since(a.agreement.since) < agreementLife {
-		return a.agreement.secret, nil
-	}
+// freshSecret agrees with the key on a new secret.
+func (a *Authenticator) freshSecret(ctx context.Context) (*ctap2.SharedSecret, error) {
 	a.agreement.forget()
 	protocol, err := a.Info().PINProtocol()
 	if err != nil {
@@ -38,6 +31,14 @@ func (a *Authenticator) sharedSecret(ctx context.Context) (*ctap2.SharedSecret, 
 	if err != nil {
 		return nil, err
 	}
-	a.agreement = agreement{secret: secret, since: time.Now()}
+	a.agreement.secret = secret
 	return secret, nil
+}
+
+// keptSecret returns the last secret that was agreed on, or a fresh one.
+func (a *Authenticator) keptSecret(ctx context.Context) (*ctap2.SharedSecret, error) {
+	if a.agreement.secret != nil {
+		return a.agreement.secret, nil
+	}
+	return a.freshSecret(ctx)
 }

@@ -141,19 +141,24 @@ func (a *Authenticator) operation(ctx context.Context) (_ context.Context, done 
 	return nil, nil, err
 }
 
-// simple runs an operation that is one command.
-func (a *Authenticator) simple(ctx context.Context, name string, command func(context.Context) error) error {
-	ctx, done, err := a.operation(ctx)
+// run runs an operation and gives its errors its name.
+func (a *Authenticator) run(ctx context.Context, name string, operation func(context.Context) error) error {
+	inTurn, done, err := a.operation(ctx)
 	if err != nil {
-		return err
+		return wrap(ctx, name, err)
 	}
 	defer done()
-	return wrap(name, command(ctx))
+	return wrap(inTurn, name, operation(inTurn))
 }
 
-func wrap(name string, err error) error {
+// wrap adds the operation to an error, and to the cause of its context, which may be anything, that it was cancelled or
+// out of time.
+func wrap(ctx context.Context, name string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if done := ctx.Err(); done != nil && errors.Is(err, context.Cause(ctx)) && !errors.Is(err, done) {
+		err = fmt.Errorf("%w: %w", done, err)
 	}
 	return fmt.Errorf("authenticator: %s: %w", name, err)
 }
@@ -161,7 +166,7 @@ func wrap(name string, err error) error {
 // Wink makes the key show itself, by a blinking light for example. Keys that cannot do that give an error that wraps
 // [ErrUnsupported].
 func (a *Authenticator) Wink(ctx context.Context) error {
-	return a.simple(ctx, "wink", func(ctx context.Context) error {
+	return a.run(ctx, "wink", func(ctx context.Context) error {
 		w, ok := a.transport.(interface{ Wink(context.Context) error })
 		if !ok {
 			return fmt.Errorf("%w: no wink over this transport", ErrUnsupported)
@@ -176,7 +181,7 @@ func (a *Authenticator) Wink(ctx context.Context) error {
 
 // Ping sends data to the key and back, to test the connection. A key takes 7609 bytes at most over 64-byte reports.
 func (a *Authenticator) Ping(ctx context.Context, data []byte) error {
-	return a.simple(ctx, "ping", func(ctx context.Context) error {
+	return a.run(ctx, "ping", func(ctx context.Context) error {
 		p, ok := a.transport.(interface {
 			Ping(context.Context, []byte) error
 		})
@@ -190,7 +195,7 @@ func (a *Authenticator) Ping(ctx context.Context, data []byte) error {
 // Reset destroys every credential, the PIN and every setting of the key, after a touch. Most USB keys refuse
 // (ctap2.ErrNotAllowed) when more than ten seconds have passed since they were plugged in.
 func (a *Authenticator) Reset(ctx context.Context) error {
-	return a.simple(ctx, "reset", func(ctx context.Context) error {
+	return a.run(ctx, "reset", func(ctx context.Context) error {
 		if a.u2f != nil {
 			return fmt.Errorf("%w: U2F keys cannot be reset", ErrUnsupported)
 		}
@@ -209,7 +214,7 @@ func (a *Authenticator) Reset(ctx context.Context) error {
 // Selection blinks and waits for a touch, which tells this key from others and authorizes nothing. It works on every
 // key, also on those from before the command of that name.
 func (a *Authenticator) Selection(ctx context.Context) error {
-	return a.simple(ctx, "selection", func(ctx context.Context) error { return a.blink(ctx, TouchToSelect) })
+	return a.run(ctx, "selection", func(ctx context.Context) error { return a.blink(ctx, TouchToSelect) })
 }
 
 // blink waits for a touch that authorizes nothing.

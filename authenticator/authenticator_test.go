@@ -137,6 +137,8 @@ func TestCancelledCeremony(t *testing.T) {
 		defer a.Close()
 		_, err = a.MakeCredential(ctx, credentialOptions())
 		require.ErrorIs(t, err, cause)
+		require.Equal(t, KindCancelled, KindOf(err), "whatever the cause is")
+		require.Equal(t, KindCancelled, KindOf(a.Selection(ctx)))
 		touch = func(context.Context, virtual.Prompt) error { return nil }
 		_, err = a.MakeCredential(t.Context(), credentialOptions())
 		require.NoError(t, err, "the key is free again")
@@ -278,4 +280,11 @@ func TestKindOf(t *testing.T) {
 			require.Equal(t, tc.want, KindOf(fmt.Errorf("deep: %w", tc.err)))
 		}
 	}
+}
+
+func TestKindNames(t *testing.T) {
+	require.Len(t, kindNames, int(KindProtocol)+1)
+	require.Equal(t, "no match", KindNoMatch.String())
+	require.Equal(t, "protocol", KindProtocol.String())
+	require.Equal(t, "kind 99", Kind(99).String())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/keyfob-go/keyfob/ctap2"
 )
@@ -43,7 +44,7 @@ type use struct {
 func (a *Authenticator) authorized(ctx context.Context, method uvMethod, u use, command func(authorization) error) error {
 	err := a.authorizedBy(ctx, method, u, command)
 	switch {
-	case method == uvOption && wantsPINInstead(err):
+	case method == uvOption && uvOptionFailed(err):
 		method = decidePIN(a.Info())
 	case method == uvNone && errors.Is(err, ctap2.ErrPUATRequired):
 		method = decideUV(a.Info(), uvQuestion{wish: UVRequired})
@@ -70,7 +71,7 @@ func (a *Authenticator) authorize(ctx context.Context, method uvMethod, u use) (
 	switch method {
 	case uvToken:
 		z.token, err = a.uvToken(ctx, u)
-		if wantsPINInstead(err) && decidePIN(a.Info()) == uvPIN {
+		if uvTokenFailed(err) && decidePIN(a.Info()) == uvPIN {
 			z.token, err = a.pinToken(ctx, u)
 		}
 	case uvPIN:
@@ -85,25 +86,28 @@ func (a *Authenticator) authorize(ctx context.Context, method uvMethod, u use) (
 	return z, err
 }
 
-// wantsPINInstead says that the key cannot, or can no longer, verify the user itself. UNSUPPORTED_OPTION comes from keys
-// that list uv but do not take it for this command, OPERATION_DENIED from CTAP 2.0 keys whose sensor saw another finger.
-func wantsPINInstead(err error) bool {
-	for _, status := range []ctap2.Status{
-		ctap2.ErrUVBlocked, ctap2.ErrUVInvalid, ctap2.ErrOperationDenied, ctap2.ErrUnsupportedOption,
-		ctap2.ErrInvalidOption, ctap2.ErrPUATRequired, ctap2.ErrUnauthorizedPermission,
-	} {
-		if errors.Is(err, status) {
-			return true
-		}
-	}
-	return false
+// uvTokenFailed says that the key cannot, or can no longer, verify the user itself. A user who refuses (OPERATION_DENIED)
+// is not asked for the PIN instead.
+func uvTokenFailed(err error) bool {
+	return isAny(err, ctap2.ErrUVBlocked, ctap2.ErrUVInvalid, ctap2.ErrUnauthorizedPermission)
+}
+
+// uvOptionFailed says the same of a CTAP 2.0 key. It has no better word than OPERATION_DENIED for another finger, and some
+// list uv without taking it for every command.
+func uvOptionFailed(err error) bool {
+	return uvTokenFailed(err) || isAny(err,
+		ctap2.ErrOperationDenied, ctap2.ErrUnsupportedOption, ctap2.ErrInvalidOption, ctap2.ErrPUATRequired)
+}
+
+func isAny(err error, statuses ...ctap2.Status) bool {
+	return slices.ContainsFunc(statuses, func(s ctap2.Status) bool { return errors.Is(err, s) })
 }
 
 // uvToken lets the key verify the user itself, as often as the key suggests.
 func (a *Authenticator) uvToken(ctx context.Context, u use) (*ctap2.Token, error) {
 	attempts := max(1, min(a.Info().PreferredPlatformUVAttempts, maxUVAttempts))
 	for {
-		secret, err := a.sharedSecret(ctx)
+		secret, err := a.freshSecret(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -160,7 +164,7 @@ func (a *Authenticator) askPIN(ctx context.Context, req *PINRequest) ([]byte, er
 		}
 		pin := normalize(answer)
 		clear(answer)
-		if req.Reason, last = a.unsendable(pin); last == nil {
+		if req.Reason, last = a.unsendable(ctx, pin); last == nil {
 			return pin, nil
 		}
 		clear(pin)
@@ -169,7 +173,7 @@ func (a *Authenticator) askPIN(ctx context.Context, req *PINRequest) ([]byte, er
 }
 
 // unsendable says why pin would only waste a retry.
-func (a *Authenticator) unsendable(pin []byte) (PINReason, error) {
+func (a *Authenticator) unsendable(ctx context.Context, pin []byte) (PINReason, error) {
 	err := checkPIN(pin, minPINCharacters, maxPINBytes)
 	switch {
 	case errors.Is(err, errPINTooShort):
@@ -177,12 +181,12 @@ func (a *Authenticator) unsendable(pin []byte) (PINReason, error) {
 	case err != nil:
 		return PINTooLong, err
 	}
-	return PINRepeated, a.rejected.check(pin)
+	return PINRepeated, a.checkNotRejected(ctx, pin)
 }
 
 // exchangePIN sends the PIN once.
 func (a *Authenticator) exchangePIN(ctx context.Context, u use, pin []byte) (*ctap2.Token, error) {
-	secret, err := a.sharedSecret(ctx)
+	secret, err := a.freshSecret(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -82,6 +82,20 @@ const (
 	KindProtocol         // the key broke the protocol, or fell silent
 )
 
+var kindNames = [...]string{
+	"other", "no device", "permission", "removed", "busy", "cancelled", "timeout", "PIN required", "PIN invalid",
+	"PIN locked", "PIN blocked", "PIN not set", "PIN policy", "user verification failed", "excluded", "no match",
+	"unsupported", "store full", "protocol",
+}
+
+// String returns the kind in lower case: "no match".
+func (k Kind) String() string {
+	if k < 0 || int(k) >= len(kindNames) {
+		return fmt.Sprintf("kind %d", int(k))
+	}
+	return kindNames[k]
+}
+
 // kinds lists what an error may wrap, the more telling first.
 var kinds = []struct {
 	err  error
@@ -117,7 +131,6 @@ var statusKinds = map[ctap2.Status]Kind{
 	ctap2.ErrActionTimeout:        KindTimeout,
 	ctap2.ErrPUATRequired:         KindPINRequired,
 	ctap2.ErrPINInvalid:           KindPINInvalid,
-	ctap2.ErrPINAuthInvalid:       KindPINInvalid,
 	ctap2.ErrPINAuthBlocked:       KindPINLocked,
 	ctap2.ErrPINBlocked:           KindPINBlocked,
 	ctap2.ErrPINNotSet:            KindPINNotSet,

@@ -39,14 +39,12 @@ const maxAssertions = 1024
 // GetAssertions has a credential of the allow list sign, or every resident key of the relying party, newest first. It
 // checks everything but the signatures, for which the public keys are needed. A key without a match gives an error that
 // wraps ctap2.ErrNoCredentials, most after a touch.
-func (a *Authenticator) GetAssertions(ctx context.Context, opts *AssertionOptions) ([]*Assertion, error) {
-	ctx, done, err := a.operation(ctx)
-	if err != nil {
-		return nil, wrap("get assertions", err)
-	}
-	defer done()
-	assertions, err := a.getAssertions(ctx, opts)
-	return assertions, wrap("get assertions", err)
+func (a *Authenticator) GetAssertions(ctx context.Context, opts *AssertionOptions) (all []*Assertion, err error) {
+	err = a.run(ctx, "get assertions", func(ctx context.Context) error {
+		all, err = a.getAssertions(ctx, opts)
+		return err
+	})
+	return all, err
 }
 
 func (a *Authenticator) getAssertions(ctx context.Context, opts *AssertionOptions) ([]*Assertion, error) {
@@ -112,26 +110,40 @@ func (o *AssertionOptions) request(rpID string, info *ctap2.Info) *ctap2.GetAsse
 func (a *Authenticator) getAssertionsWith(
 	ctx context.Context, req *ctap2.GetAssertionRequest, opts *AssertionOptions, z authorization,
 ) ([]*Assertion, error) {
-	var secret *ctap2.SharedSecret
-	if len(opts.HMACSecretSalts) > 0 {
-		var err error
-		if secret, err = a.sharedSecret(ctx); err != nil {
-			return nil, err
-		}
-		req.Extensions.HMACSecret, err = ctap2.NewHMACSecretInput(secret, bytes.Join(opts.HMACSecretSalts, nil))
-		if err != nil {
-			return nil, err
-		}
-	}
 	req.PINUVAuthParam, req.PINUVAuthProtocol = z.param(req.ClientDataHash)
 	req.Options.UserVerification = z.uv
 	check := assertionCheck{
 		expectation: a.expected(req.RPID, !opts.NoTouch, z),
 		allow:       req.AllowList,
-		secret:      secret,
 		salts:       len(opts.HMACSecretSalts),
 	}
-	return a.walkAssertions(ctx, req, check)
+	if check.salts == 0 {
+		return a.walkAssertions(ctx, req, check)
+	}
+	kept := a.agreement.secret != nil
+	all, err := a.deriveSecrets(ctx, req, opts, check)
+	if kept && errors.Is(err, ctap2.ErrPINAuthInvalid) { // the key has another key pair meanwhile: see agreement
+		return a.deriveSecrets(ctx, req, opts, check)
+	}
+	return all, err
+}
+
+// deriveSecrets is walkAssertions with hmac-secret. A secret that did not work is forgotten.
+func (a *Authenticator) deriveSecrets(
+	ctx context.Context, req *ctap2.GetAssertionRequest, opts *AssertionOptions, check assertionCheck,
+) (all []*Assertion, err error) {
+	if check.secret, err = a.keptSecret(ctx); err != nil {
+		return nil, err
+	}
+	salts := bytes.Join(opts.HMACSecretSalts, nil)
+	defer clear(salts)
+	if req.Extensions.HMACSecret, err = ctap2.NewHMACSecretInput(check.secret, salts); err != nil {
+		return nil, err
+	}
+	if all, err = a.walkAssertions(ctx, req, check); err != nil {
+		a.agreement.forget()
+	}
+	return all, err
 }
 
 // walkAssertions fetches all assertions. The key keeps a cursor, so nothing else may be sent meanwhile.
@@ -141,9 +153,6 @@ func (a *Authenticator) walkAssertions(
 	client := a.client(TouchToAuthenticate)
 	resp, err := client.GetAssertion(ctx, req)
 	if err != nil {
-		if check.secret != nil {
-			a.agreement.forget() // it may be what the key did not like
-		}
 		return nil, err
 	}
 	count := max(1, resp.NumberOfCredentials)

@@ -138,12 +138,6 @@ func (a *Authenticator) excludeAppID(ctx context.Context, list credentialList, a
 // refusesSilence says that the key answers nothing without a touch: YubiKey 4 (UP_REQUIRED, when it holds one of the
 // list), and keys with alwaysUv.
 func refusesSilence(err error) bool {
-	for _, status := range []ctap2.Status{
-		ctap2.ErrUPRequired, ctap2.ErrPUATRequired, ctap2.ErrUnsupportedOption, ctap2.ErrInvalidOption, ctap2.ErrOperationDenied,
-	} {
-		if errors.Is(err, status) {
-			return true
-		}
-	}
-	return false
+	return isAny(err, ctap2.ErrUPRequired, ctap2.ErrPUATRequired, ctap2.ErrUnsupportedOption, ctap2.ErrInvalidOption,
+		ctap2.ErrOperationDenied)
 }

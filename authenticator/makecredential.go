@@ -41,14 +41,12 @@ var defaultAlgorithms = []cose.Algorithm{cose.ES256, cose.EdDSA, cose.RS256}
 // [webauthn.AttestationObject.Verify].
 //
 // What the key cannot do is found out before the user is asked for anything, as an error that wraps [ErrUnsupported].
-func (a *Authenticator) MakeCredential(ctx context.Context, opts *CredentialOptions) (*Credential, error) {
-	ctx, done, err := a.operation(ctx)
-	if err != nil {
-		return nil, wrap("make credential", err)
-	}
-	defer done()
-	cred, err := a.makeCredential(ctx, opts)
-	return cred, wrap("make credential", err)
+func (a *Authenticator) MakeCredential(ctx context.Context, opts *CredentialOptions) (cred *Credential, err error) {
+	err = a.run(ctx, "make credential", func(ctx context.Context) error {
+		cred, err = a.makeCredential(ctx, opts)
+		return err
+	})
+	return cred, err
 }
 
 func (a *Authenticator) makeCredential(ctx context.Context, opts *CredentialOptions) (cred *Credential, err error) {

@@ -17,7 +17,7 @@ import (
 // characters and 63 bytes long, counted in normalization form C, to which it is brought. What the key would refuse is
 // refused before anything is sent.
 func (a *Authenticator) SetPIN(ctx context.Context, pin []byte) error {
-	return a.simple(ctx, "set PIN", func(ctx context.Context) error {
+	return a.run(ctx, "set PIN", func(ctx context.Context) error {
 		if set, supported := a.Info().Option("clientPin"); !supported {
 			return fmt.Errorf("%w: it cannot have a PIN", ErrUnsupported)
 		} else if set {
@@ -28,7 +28,7 @@ func (a *Authenticator) SetPIN(ctx context.Context, pin []byte) error {
 			return err
 		}
 		defer clear(normalized)
-		secret, err := a.sharedSecret(ctx)
+		secret, err := a.freshSecret(ctx)
 		if err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func (a *Authenticator) SetPIN(ctx context.Context, pin []byte) error {
 // ChangePIN replaces the PIN; for the new one see [Authenticator.SetPIN]. A wrong old PIN costs a retry and gives a
 // [PINError]. One that this Authenticator saw rejected before is not sent again.
 func (a *Authenticator) ChangePIN(ctx context.Context, oldPIN, newPIN []byte) error {
-	return a.simple(ctx, "change PIN", func(ctx context.Context) error {
+	return a.run(ctx, "change PIN", func(ctx context.Context) error {
 		if set, _ := a.Info().Option("clientPin"); !set {
 			return ctap2.ErrPINNotSet
 		}
@@ -54,10 +54,10 @@ func (a *Authenticator) ChangePIN(ctx context.Context, oldPIN, newPIN []byte) er
 		defer clear(normalizedNew)
 		normalizedOld := normalize(oldPIN)
 		defer clear(normalizedOld)
-		if err := a.rejected.check(normalizedOld); err != nil {
+		if err := a.checkNotRejected(ctx, normalizedOld); err != nil {
 			return err
 		}
-		secret, err := a.sharedSecret(ctx)
+		secret, err := a.freshSecret(ctx)
 		if err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (a *Authenticator) ChangePIN(ctx context.Context, oldPIN, newPIN []byte) er
 // plugged in again before it accepts any. It costs no retry.
 func (a *Authenticator) PINRetries(ctx context.Context) (left int, powerCycle bool, err error) {
 	var r retries
-	err = a.simple(ctx, "PIN retries", func(ctx context.Context) error {
+	err = a.run(ctx, "PIN retries", func(ctx context.Context) error {
 		if _, supported := a.Info().Option("clientPin"); !supported {
 			return fmt.Errorf("%w: it cannot have a PIN", ErrUnsupported)
 		}
@@ -145,10 +145,29 @@ func checkPIN(pin []byte, minLength, maxLength int) error {
 
 // pinRejected turns the error of a command that sent pin into what the caller is told, and remembers a rejected PIN.
 func (a *Authenticator) pinRejected(ctx context.Context, err error, pin []byte) error {
-	if errors.Is(err, ctap2.ErrPINInvalid) {
-		a.rejected.add(pin)
+	failure := a.pinFailure(ctx, err)
+	var rejected *PINError
+	if errors.As(failure, &rejected) && rejected.Status == ctap2.ErrPINInvalid {
+		a.rejected.add(pin, rejected.Retries)
 	}
-	return a.pinFailure(ctx, err)
+	return failure
+}
+
+// checkNotRejected returns an error for a PIN that the key rejected before, unless it was given the right one by somebody
+// else since: then any other may have become the right one.
+func (a *Authenticator) checkNotRejected(ctx context.Context, pin []byte) error {
+	if !a.rejected.contains(pin) {
+		return nil
+	}
+	r, err := a.pinRetries(ctx)
+	if err != nil {
+		return err
+	}
+	if r.left > a.rejected.left {
+		a.rejected.forget()
+		return nil
+	}
+	return &PINError{Status: ctap2.ErrPINInvalid, Retries: r.left, PowerCycle: r.powerCycle}
 }
 
 // pinFailure adds the retries that are left to an error of a PIN command. The key has a new key pair now.

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -29,8 +27,8 @@ func TestPINIsAskedForAndUsed(t *testing.T) {
 	require.Equal(t, 4, p.requests[0].MinLength)
 }
 
-// Opening costs getInfo (and INIT, which this wire does not have); a PIN key agreement and a token. The key agreement is
-// kept for what follows.
+// Opening costs getInfo (and INIT, which this wire does not have); a PIN key agreement and a token. An hmac-secret uses
+// the key agreement that is there.
 func TestRoundTrips(t *testing.T) {
 	for _, protocol := range []ctap2.PINProtocol{ctap2.PINProtocol1, ctap2.PINProtocol2} {
 		key := keyWithPIN(t, virtual.Config{PINUVAuthProtocols: []ctap2.PINProtocol{protocol}})
@@ -42,34 +40,84 @@ func TestRoundTrips(t *testing.T) {
 		opts.UserVerification = UVRequired
 		_, err := a.GetAssertions(t.Context(), opts)
 		require.NoError(t, err)
-		require.Equal(t, []ctap2.Command{clientPIN, getAssertion}, w.sent())
+		require.Equal(t, []ctap2.Command{clientPIN, clientPIN, getAssertion}, w.sent())
 		opts.HMACSecretSalts = [][]byte{hash("salt")}
 		_, err = a.GetAssertions(t.Context(), opts)
 		require.NoError(t, err)
-		require.Equal(t, []ctap2.Command{clientPIN, getAssertion}, w.sent())
-		opts.UserVerification, opts.HMACSecretSalts = UVDiscouraged, nil
+		require.Equal(t, []ctap2.Command{clientPIN, clientPIN, getAssertion}, w.sent())
+		opts.UserVerification = UVDiscouraged
+		_, err = a.GetAssertions(t.Context(), opts)
+		require.NoError(t, err)
+		require.Equal(t, []ctap2.Command{getAssertion}, w.sent())
+		opts.HMACSecretSalts = nil
 		_, err = a.GetAssertions(t.Context(), opts)
 		require.NoError(t, err)
 		require.Equal(t, []ctap2.Command{getAssertion}, w.sent())
 	}
 }
 
-func TestKeyAgreementIsNotKeptForLong(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		key := keyWithPIN(t, virtual.Config{})
-		_, ui := answers(t, "1234", "1234")
-		a, w := openKey(t, key, ui)
-		opts := credentialOptions()
-		opts.UserVerification = UVRequired
-		_, err := a.MakeCredential(t.Context(), opts)
-		require.NoError(t, err)
-		time.Sleep(agreementLife)
-		w.sent()
-		_, err = a.MakeCredential(t.Context(), opts)
-		require.NoError(t, err)
-		require.Equal(t, []ctap2.Command{clientPIN, clientPIN, makeCredential}, w.sent())
-		a.Close()
-	})
+// another program enters a wrong PIN, at which the key makes a new key pair.
+func wrongPINElsewhere(t *testing.T, key *virtual.Authenticator) {
+	t.Helper()
+	other, err := New(t.Context(), &wire{key: key}, nil)
+	require.NoError(t, err)
+	defer other.Close()
+	require.Error(t, other.ChangePIN(t.Context(), []byte("9876"), []byte("5678")))
+}
+
+func TestRightPINCostsNoRetryAfterAnotherProgramsWrongOne(t *testing.T) {
+	key := keyWithPIN(t, virtual.Config{})
+	p, ui := answers(t, "1234", "1234", "1234")
+	a, _ := openKey(t, key, ui)
+	register(t, a, func(o *CredentialOptions) { o.UserVerification = UVRequired })
+	wrongPINElsewhere(t, key)
+	register(t, a, func(o *CredentialOptions) { o.UserVerification = UVRequired })
+	require.Equal(t, []PINReason{PINNeeded, PINNeeded}, p.reasons())
+	wrongPINElsewhere(t, key)
+	require.NoError(t, a.ChangePIN(t.Context(), []byte("1234"), []byte("5678")))
+}
+
+func TestHMACSecretAfterAnotherProgramsWrongPIN(t *testing.T) {
+	key := keyWithPIN(t, virtual.Config{})
+	a, w := openKey(t, key, nil)
+	cred := register(t, a, func(o *CredentialOptions) { o.HMACSecret = true })
+	opts := assertionOptions(cred)
+	opts.HMACSecretSalts = [][]byte{hash("salt")}
+	first, err := a.GetAssertions(t.Context(), opts)
+	require.NoError(t, err)
+	wrongPINElsewhere(t, key)
+	w.sent()
+	second, err := a.GetAssertions(t.Context(), opts)
+	require.NoError(t, err)
+	require.Equal(t, first[0].HMACSecrets, second[0].HMACSecrets)
+	require.Equal(t, []ctap2.Command{getAssertion, clientPIN, getAssertion}, w.sent())
+
+	// It is tried again only once, and not if the secret was new.
+	w.lie = func(request, response []byte) []byte {
+		if request[0] == byte(getAssertion) {
+			return []byte{byte(ctap2.ErrPINAuthInvalid)}
+		}
+		return response
+	}
+	_, err = a.GetAssertions(t.Context(), opts)
+	require.ErrorIs(t, err, ctap2.ErrPINAuthInvalid)
+	require.Equal(t, []ctap2.Command{getAssertion, clientPIN, getAssertion}, w.sent())
+	_, err = a.GetAssertions(t.Context(), opts)
+	require.ErrorIs(t, err, ctap2.ErrPINAuthInvalid)
+	require.Equal(t, []ctap2.Command{clientPIN, getAssertion}, w.sent())
+}
+
+// A PIN that was wrong may be the right one after somebody else has changed it.
+func TestRejectedPINThatBecameRight(t *testing.T) {
+	key := keyWithPIN(t, virtual.Config{})
+	p, ui := answers(t, "5678", "1234", "5678")
+	a, _ := openKey(t, key, ui)
+	require.Error(t, a.ChangePIN(t.Context(), []byte("5678"), []byte("0000")))
+	other, _ := openKey(t, key, nil)
+	require.NoError(t, other.ChangePIN(t.Context(), []byte("1234"), []byte("5678")))
+	register(t, a, func(o *CredentialOptions) { o.UserVerification = UVRequired })
+	require.Equal(t, []PINReason{PINNeeded}, p.reasons())
+	require.NoError(t, a.ChangePIN(t.Context(), []byte("5678"), []byte("1234")))
 }
 
 func TestWrongPINIsAskedAgainWithTheRetriesLeft(t *testing.T) {
@@ -109,7 +157,7 @@ func TestRejectedPINIsNeverSentAgain(t *testing.T) {
 		require.Error(t, a.ChangePIN(t.Context(), []byte("9999"), []byte("5678")))
 		w.sent()
 		err := a.ChangePIN(t.Context(), []byte("9999"), []byte("5678"))
-		require.Empty(t, w.sent())
+		require.Equal(t, []ctap2.Command{clientPIN}, w.sent(), "only the retries are asked for")
 		return err
 	}()))
 }

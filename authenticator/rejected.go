@@ -3,9 +3,8 @@ package authenticator
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"math"
 	"slices"
-
-	"github.com/keyfob-go/keyfob/ctap2"
 )
 
 // rejectedPINs remembers which PINs the key rejected, so that none costs two retries, without keeping the PINs: they are
@@ -13,6 +12,7 @@ import (
 type rejectedPINs struct {
 	key    []byte
 	hashes [][sha256.Size]byte
+	left   int // retries that were left after the last
 }
 
 // hash does not use package hmac, which would keep a copy of the PIN.
@@ -26,14 +26,14 @@ func (r *rejectedPINs) hash(pin []byte) [sha256.Size]byte {
 	return sha256.Sum256(keyed)
 }
 
-func (r *rejectedPINs) add(pin []byte) { r.hashes = append(r.hashes, r.hash(pin)) }
-
-// check returns an error for a PIN that the key rejected before.
-func (r *rejectedPINs) check(pin []byte) error {
-	if slices.Contains(r.hashes, r.hash(pin)) {
-		return &PINError{Status: ctap2.ErrPINInvalid, Retries: -1}
+// add remembers a PIN, after which so many retries were left; -1 if that is not known.
+func (r *rejectedPINs) add(pin []byte, left int) {
+	r.hashes = append(r.hashes, r.hash(pin))
+	if r.left = left; left < 0 {
+		r.left = math.MaxInt
 	}
-	return nil
 }
+
+func (r *rejectedPINs) contains(pin []byte) bool { return slices.Contains(r.hashes, r.hash(pin)) }
 
 func (r *rejectedPINs) forget() { *r = rejectedPINs{} }

@@ -176,3 +176,21 @@ func TestBuiltInUVOfCTAP20FailsWithoutPIN(t *testing.T) {
 	require.Error(t, err)
 	require.Nil(t, cred)
 }
+
+// A user who says no on the key is not asked for the PIN instead.
+func TestRefusalIsNoFallback(t *testing.T) {
+	refusing := false
+	key := keyWithPIN(t, virtual.Config{UserVerification: func(context.Context, virtual.Prompt) error {
+		if refusing {
+			return ctap2.ErrOperationDenied
+		}
+		return nil
+	}})
+	refusing = true
+	_, ui := answers(t)
+	a, _ := openKey(t, key, ui)
+	o := credentialOptions()
+	o.UserVerification = UVRequired
+	_, err := a.MakeCredential(t.Context(), o)
+	require.Equal(t, KindCancelled, KindOf(err))
+}
