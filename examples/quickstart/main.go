@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"os/signal"
 
 	"github.com/keyfob-go/keyfob/authenticator"
 	"github.com/keyfob-go/keyfob/ctap2"
@@ -20,11 +19,9 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt) // Ctrl-C makes the key stop blinking
-	defer stop()
 	keys, _ := hid.List() // without any there is the virtual one
 	fmt.Println("Keys that are plugged in:", keys)
-	if err := run(ctx, keys); err != nil {
+	if err := run(context.Background(), keys); err != nil {
 		log.Fatal(err)
 	}
 }
