@@ -27,6 +27,9 @@ type packedStatement struct {
 
 // attest sets the format and the statement of the response for its authenticator data.
 func (a *Authenticator) attest(resp *ctap2.MakeCredentialResponse, c *credential, clientDataHash []byte) error {
+	if a.authority != nil {
+		return a.attestForMakers(resp, c, clientDataHash)
+	}
 	if a.config.Attestation == AttestationNone {
 		resp.Format, resp.AttStmt = "none", ctapcbor.RawMessage{0xa0} // an empty map
 		return nil
@@ -68,10 +71,14 @@ func (c *attestationChain) check() error {
 }
 
 // AttestationRoot returns the certificate of the authority, made up by the key itself, that its attestations lead
-// to: those of U2F, and with [AttestationBasic] all. It is nil for a key that makes no such attestations.
+// to: those of U2F, and with [AttestationBasic] all. For the formats of other makers it is one that is made anew each
+// time. It is nil for a key that makes no such attestations.
 func (a *Authenticator) AttestationRoot() *x509.Certificate {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.authority != nil {
+		return a.authority.Root()
+	}
 	if !a.isCertified() {
 		return nil
 	}
@@ -89,6 +96,9 @@ func (a *Authenticator) isCertified() bool {
 
 // prepareAttestation makes the certificates once, and again when they are for another AAGUID.
 func (a *Authenticator) prepareAttestation() error {
+	if err := a.prepareAuthority(); err != nil {
+		return err
+	}
 	if !a.isCertified() || a.state.Attestation.isFor(a.config.AAGUID) {
 		return nil
 	}

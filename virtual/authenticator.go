@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyfob-go/keyfob/ctap2"
 	"github.com/keyfob-go/keyfob/ctaphid"
+	"github.com/keyfob-go/keyfob/internal/attest"
 	"github.com/keyfob-go/keyfob/internal/ctapcbor"
 )
 
@@ -20,11 +21,14 @@ import (
 type Authenticator struct {
 	config    Config // not changed after New
 	entropy   entropy
+	lock      *stateLock    // nil without a state file
+	once      sync.Once     // Close
 	turn      chan struct{} // holds a value while a command runs
 	inProcess session
 	bus       bus
-	polls     sync.WaitGroup // the callbacks that U2F runs in the background
-	asking    sync.Mutex     // held while a callback asks the user, one at a time; taken before mu
+	polls     sync.WaitGroup    // the callbacks that U2F runs in the background
+	asking    sync.Mutex        // held while a callback asks the user, one at a time; taken before mu
+	authority *attest.Authority // of the formats that need one for themselves, else nil
 
 	mu       sync.Mutex // guards the fields below; never held while a callback runs
 	state    *state     // replaced, never changed: see update
@@ -44,7 +48,7 @@ type volatile struct {
 }
 
 // New returns a key that is powered up. It fails when the configuration asks for what no key can be, or when the
-// state file is corrupt or can't be written; the error then wraps the cause.
+// state file is in use, corrupt or can't be written; the error then wraps the cause, or says which process uses it.
 func New(c Config) (*Authenticator, error) {
 	a, err := newAuthenticator(c, systemEntropy)
 	if err != nil {
@@ -58,17 +62,26 @@ func newAuthenticator(c Config, e entropy) (*Authenticator, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	s, err := loadState(c.StateFile)
-	if err != nil {
-		return nil, err
-	}
-	a := &Authenticator{config: c, entropy: e, turn: make(chan struct{}, 1), state: s}
+	a := &Authenticator{config: c, entropy: e, turn: make(chan struct{}, 1)}
 	a.bus.init(a)
-	if err := a.prepareAttestation(); err != nil {
+	if err := a.load(); err != nil {
+		a.lock.release()
 		return nil, err
 	}
 	a.powerUp()
 	return a, nil
+}
+
+func (a *Authenticator) load() (err error) {
+	if path := a.config.StateFile; path != "" {
+		if a.lock, err = lockState(path); err != nil {
+			return err
+		}
+	}
+	if a.state, err = loadState(a.config.StateFile); err != nil {
+		return err
+	}
+	return a.prepareAttestation()
 }
 
 // entropy is where keys that platforms see come from. Golden vectors need them fixed.

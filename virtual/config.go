@@ -34,7 +34,8 @@ type Config struct {
 
 	// StateFile keeps credentials, PIN and counters, in the clear, where only their owner may read them. [New]
 	// loads or creates it; every change is on the disk before the platform gets its answer. One Authenticator at a
-	// time may use it. Empty keeps everything in memory.
+	// time may use it, until Close; where the system has flock, New refuses a second one. Empty keeps everything in
+	// memory.
 	StateFile string
 
 	AAGUID             ctap2.AAGUID        // all zeros mean one of keyfob's own

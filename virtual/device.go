@@ -117,8 +117,14 @@ func (d *Device) deliver(r report) {
 
 // Close unplugs the key for good: everything that [Authenticator.Device] opened is closed, a running command ends
 // without an answer, and further ones fail with an error that wraps [fs.ErrClosed]. Close waits until nothing of
-// the key runs in the background, so a callback of [Config] must not call it. It always returns nil.
+// the key runs any more, so a callback of [Config] must not call it; then another key may use the state file. It
+// always returns nil.
 func (a *Authenticator) Close() error {
+	a.once.Do(a.close)
+	return nil
+}
+
+func (a *Authenticator) close() {
 	a.mu.Lock()
 	a.closed = true
 	a.mu.Unlock()
@@ -134,5 +140,7 @@ func (a *Authenticator) Close() error {
 	b.mu.Unlock()
 	b.transactions.Wait()
 	a.polls.Wait()
-	return nil
+	a.turn <- struct{}{} // wait for who came without CTAPHID
+	a.lock.release()
+	<-a.turn
 }

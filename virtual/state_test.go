@@ -32,6 +32,7 @@ func TestStateSurvivesRestart(t *testing.T) {
 	secret := secretsOf(t, client, 2, ask(sealed.Credential.ID), make([]byte, 32))
 	require.ErrorIs(t, tryPIN(t, client, wrongPIN), ctap2.ErrPINInvalid)
 
+	require.NoError(t, key.Close())
 	key, client = newKey(t, config)
 	require.Equal(t, 2, key.Credentials())
 	require.Equal(t, root, key.AttestationRoot())
@@ -48,6 +49,7 @@ func TestStateSurvivesRestart(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &ctap2.User{ID: []byte{1}, Name: "b"}, resp.User)
 
+	require.NoError(t, key.Close())
 	config.AAGUID = ctap2.AAGUID{9}
 	key, _ = newKey(t, config)
 	require.NotEqual(t, root, key.AttestationRoot(), "certified for its own AAGUID")
@@ -56,11 +58,12 @@ func TestStateSurvivesRestart(t *testing.T) {
 func TestStateFileIsPrivateAndAlone(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "key.json")
-	_, client := newKey(t, Config{StateFile: path})
+	key, client := newKey(t, Config{StateFile: path})
 	passkey(t, client, 1, nil)
+	require.NoError(t, key.Close())
 	entries, err := os.ReadDir(filepath.Dir(path))
 	require.NoError(t, err)
-	require.Len(t, entries, 1, "no temporary file left behind")
+	require.Len(t, entries, 1, "neither a temporary file nor the lock left behind")
 	if runtime.GOOS != "windows" {
 		info, err := os.Stat(path)
 		require.NoError(t, err)
@@ -71,8 +74,9 @@ func TestStateFileIsPrivateAndAlone(t *testing.T) {
 func TestStateFileThatIsCorruptIsRefused(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "key.json")
-	_, client := newKeyWithPIN(t, Config{StateFile: path, Attestation: AttestationBasic})
+	key, client := newKeyWithPIN(t, Config{StateFile: path, Attestation: AttestationBasic})
 	passkey(t, client, 1, newToken(t, client, 2))
+	require.NoError(t, key.Close())
 	good, err := os.ReadFile(path)
 	require.NoError(t, err)
 

@@ -2,11 +2,14 @@ package virtual
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,20 +19,64 @@ import (
 const uhidPath = "/dev/uhid"
 
 // ServeUHID makes the key a HID device of this machine's kernel, with a /dev/hidraw node that any program can use,
-// until ctx is done, whose cause it returns. It needs write access to /dev/uhid, which is root's. The node appears
-// some milliseconds later; when ServeUHID returns it is gone, as if the key were pulled.
+// until ctx is done, whose cause it returns. It needs write access to /dev/uhid, which is root's. When it returns,
+// the node is gone, as if the key were pulled.
+//
+// Unless it is nil, ready is called, once, when the node is there, some milliseconds after the beginning. It runs
+// on a goroutine of its own, and ServeUHID waits for it.
 //
 // The kernel keeps 31 reports for the key and 63 for each program that reads, and drops the rest without a word. So
 // one thread does nothing but fetch reports, with real-time priority if it may have it, and there is a millisecond
 // between the packets of an answer. The key's CTAP2 requests have 31 packets at most and arrive. A longer PING may
 // be lost, with several processors more often than not, since the platform can fill the queue faster than any
 // thread wakes up.
-func (a *Authenticator) ServeUHID(ctx context.Context) error {
+func (a *Authenticator) ServeUHID(ctx context.Context, ready func()) error {
 	u, err := openUHID()
 	if err != nil {
 		return fmt.Errorf("virtual: uhid: %w", err)
 	}
+	if ready == nil {
+		return a.Serve(ctx, u)
+	}
+	var announcing sync.WaitGroup
+	defer announcing.Wait()
+	serving, cancel := context.WithCancel(ctx)
+	defer cancel()
+	announcing.Go(func() {
+		if awaitNode(serving, "/", u.unique) {
+			ready()
+		}
+	})
 	return a.Serve(ctx, u)
+}
+
+const nodeInterval = time.Millisecond
+
+// awaitNode waits for the node of the device with a unique name. The kernel makes it in the background and tells
+// nobody but udev. It returns false when ctx is done.
+func awaitNode(ctx context.Context, root, unique string) bool {
+	tick := time.NewTicker(nodeInterval)
+	defer tick.Stop()
+	for !hasNode(root, unique) {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+func hasNode(root, unique string) bool {
+	nodes, _ := filepath.Glob(filepath.Join(root, "sys/class/hidraw/*"))
+	for _, node := range nodes {
+		event, _ := os.ReadFile(filepath.Join(node, "device/uevent"))
+		if strings.Contains(string(event), "HID_UNIQ="+unique+"\n") {
+			_, err := os.Stat(filepath.Join(root, "dev", filepath.Base(node)))
+			return err == nil
+		}
+	}
+	return false
 }
 
 // Events of /dev/uhid, from linux/uhid.h. An event is a number of 32 bits and a packed struct, in the machine's
@@ -78,8 +125,9 @@ var fidoDescriptor = []byte{
 
 // uhid is the stream of reports between a kernel HID device and the key.
 type uhid struct {
-	fd      int // of /dev/uhid
-	stopFD  int // an eventfd that ends the fetching thread
+	fd      int    // of /dev/uhid
+	stopFD  int    // an eventfd that ends the fetching thread
+	unique  string // tells its node from others
 	reports chan []byte
 	fetcher sync.WaitGroup
 	failure error // why reports was closed
@@ -100,8 +148,8 @@ func openUHID() (*uhid, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("eventfd", err)
 	}
-	u := &uhid{fd: fd, stopFD: stopFD, reports: make(chan []byte, uhidQueue)}
-	if _, err := unix.Write(fd, createEvent()); err != nil {
+	u := &uhid{fd: fd, stopFD: stopFD, unique: rand.Text(), reports: make(chan []byte, uhidQueue)}
+	if _, err := unix.Write(fd, createEvent(u.unique)); err != nil {
 		u.release()
 		return nil, os.NewSyscallError("UHID_CREATE2", err)
 	}
@@ -109,11 +157,12 @@ func openUHID() (*uhid, error) {
 	return u, nil
 }
 
-func createEvent() []byte {
+// createEvent is UHID_CREATE2. The unique name stands where USB devices have their serial number.
+func createEvent(unique string) []byte {
 	b := binary.NativeEndian.AppendUint32(make([]byte, 0, uhidEventSize), uhidCreate2)
 	b = append(b, padded(uhidName, 128)...)
 	b = append(b, padded("", 64)...) // phys
-	b = append(b, padded("", 64)...) // uniq
+	b = append(b, padded(unique, 64)...)
 	b = binary.NativeEndian.AppendUint16(b, uint16(len(fidoDescriptor)))
 	b = binary.NativeEndian.AppendUint16(b, busUSB)
 	for _, n := range []uint32{uhidVendorID, uhidProductID, 0, 0} { // version, country

@@ -16,11 +16,16 @@ import (
 // may connect. A socket at path that nobody serves any more is replaced; anything else there is an error. On
 // systems without such sockets ServeUnix fails.
 //
+// Unless it is nil, ready is called, once, when others can connect. It must not block.
+//
 // A platform opens it by the path "unix:" + path, if it is keyfob.
-func (a *Authenticator) ServeUnix(ctx context.Context, path string) error {
+func (a *Authenticator) ServeUnix(ctx context.Context, path string, ready func()) error {
 	l, err := listenUnix(ctx, path)
 	if err != nil {
 		return fmt.Errorf("virtual: %w", err)
+	}
+	if ready != nil {
+		ready()
 	}
 	return a.serveListener(ctx, l)
 }

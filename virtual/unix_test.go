@@ -90,7 +90,7 @@ func TestUnixSocketReplacesOnlyWhatIsStale(t *testing.T) {
 	t.Parallel()
 	key, _ := newKey(t, Config{})
 	path, stop := serveUnix(t, key)
-	require.ErrorContains(t, key.ServeUnix(t.Context(), path), "somebody serves it")
+	require.ErrorContains(t, key.ServeUnix(t.Context(), path, nil), "somebody serves it")
 	stop()
 
 	l, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
@@ -101,6 +101,21 @@ func TestUnixSocketReplacesOnlyWhatIsStale(t *testing.T) {
 	serveUnixAt(t, key, path)()
 
 	require.NoError(t, os.WriteFile(path, []byte("precious"), 0o600))
-	require.ErrorIs(t, key.ServeUnix(t.Context(), path), fs.ErrExist)
+	require.ErrorIs(t, key.ServeUnix(t.Context(), path, nil), fs.ErrExist)
 	require.FileExists(t, path)
+}
+
+func TestUnixSocketSaysWhenItIsReady(t *testing.T) {
+	t.Parallel()
+	key, _ := newKey(t, Config{})
+	path, stop := serveUnix(t, key)
+	stop()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	err := key.ServeUnix(ctx, path, func() {
+		conn, err := net.Dial("unixpacket", path)
+		require.NoError(t, err)
+		conn.Close()
+		cancel(errStop)
+	})
+	require.ErrorIs(t, err, errStop)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"time"
 
 	"github.com/keyfob-go/keyfob/hid"
 	"github.com/keyfob-go/keyfob/virtual"
@@ -39,16 +38,7 @@ func (v *serving) serve(ctx context.Context, inv *invocation) (output, error) {
 		return nil, failuref(exitError, "check --state", "%w", err)
 	}
 	defer key.Close()
-	serve, ready := v.backend(inv, key)
-	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx) }()
-	err = announce(ended, func() bool {
-		where, ok := ready()
-		if ok {
-			fmt.Fprintf(inv.stderr, "keyfob: the virtual key is ready at %s and touches itself\n", where)
-		}
-		return ok
-	})
+	err = v.run(ctx, inv, key)
 	if ctx.Err() != nil {
 		return nil, nil
 	}
@@ -67,62 +57,26 @@ func (v *serving) config(inv *invocation) virtual.Config {
 	return c
 }
 
-// backend returns what serves the key, and what finds out where, once it does.
-func (v *serving) backend(inv *invocation, key *virtual.Authenticator) (
-	serve func(context.Context) error, ready func() (where string, ok bool),
-) {
+func (v *serving) run(ctx context.Context, inv *invocation, key *virtual.Authenticator) error {
+	announce := func(where string) {
+		fmt.Fprintf(inv.stderr, "keyfob: the virtual key is ready at %s and touches itself\n", where)
+	}
 	if v.uhid {
-		return key.ServeUHID, newNode(inv.list)
+		before, _ := inv.list()
+		return key.ServeUHID(ctx, func() { announce(newNode(before, inv.list)) })
 	}
-	return func(ctx context.Context) error { return key.ServeUnix(ctx, v.unix) }, newSocket("unix:" + v.unix)
+	return key.ServeUnix(ctx, v.unix, func() { announce("unix:" + v.unix) })
 }
 
-// newNode finds a key that was not there before.
-func newNode(list func() ([]hid.Info, error)) func() (string, bool) {
-	before, _ := list()
-	return func() (string, bool) {
-		now, _ := list()
-		for _, key := range now {
-			known := slices.ContainsFunc(before, func(k hid.Info) bool { return k.Path == key.Path })
-			if !known && !errors.Is(key.Err, fs.ErrNotExist) {
-				return key.Path, true
-			}
-		}
-		return "", false
-	}
-}
-
-// newSocket finds that somebody serves the socket who did not before.
-func newSocket(path string) func() (string, bool) {
-	taken := opens(path)
-	return func() (string, bool) { return path, !taken && opens(path) }
-}
-
-func opens(path string) bool {
-	d, err := hid.Open(path)
-	if err == nil {
-		d.Close()
-	}
-	return err == nil
-}
-
-// readyInterval is short enough for scripts that wait for the key.
-const readyInterval = 5 * time.Millisecond
-
-// announce calls ready until it returns true, and waits for the end.
-func announce(ended <-chan error, ready func() bool) error {
-	tick := time.NewTicker(readyInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case err := <-ended:
-			return err
-		case <-tick.C:
-			if ready() {
-				return <-ended
-			}
+// newNode returns the path of the key that was not there before.
+func newNode(before []hid.Info, list func() ([]hid.Info, error)) string {
+	now, _ := list()
+	for _, key := range now {
+		if !slices.ContainsFunc(before, func(k hid.Info) bool { return k.Path == key.Path }) {
+			return key.Path
 		}
 	}
+	return "a node of its own" // somebody hides it from us
 }
 
 // serveFailure keeps an error about the socket from being taken for one about a key that is missing.

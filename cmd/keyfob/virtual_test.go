@@ -68,24 +68,19 @@ func TestVirtualServeRefuses(t *testing.T) {
 	keyfob(t, append(serve, t.TempDir()+"/k", "--state", corrupt)...).requireFailure(t, exitError, "--state")
 }
 
-func TestNewSocketIsOneThatWasNotServed(t *testing.T) {
+func TestVirtualServeRefusesAStateThatIsInUse(t *testing.T) {
 	t.Parallel()
-	device, _ := plug(t, virtual.Config{})
-	_, found := newSocket(device)()
-	require.False(t, found)
+	state := filepath.Join(t.TempDir(), "state")
+	device, _, stop := startServing(t, "--state", state)
+	serve := []string{"virtual", "serve", "--unix", device[len("unix:"):] + "2", "--state", state}
+	keyfob(t, serve...).requireFailure(t, exitError, "state file "+state+" is in use by another virtual key of this process")
+	require.Equal(t, exitOK, stop().status)
 }
 
 func TestNewNodeIsTheOneThatWasNotThere(t *testing.T) {
 	t.Parallel()
-	list := []hid.Info{{Path: "/dev/hidraw0"}}
-	find := newNode(func() ([]hid.Info, error) { return list, nil })
-	_, found := find()
-	require.False(t, found)
-	list = append(list, hid.Info{Path: "/dev/hidraw1", Err: fs.ErrNotExist}) // not in /dev yet
-	_, found = find()
-	require.False(t, found)
-	list[1].Err = nil
-	path, found := find()
-	require.True(t, found)
-	require.Equal(t, "/dev/hidraw1", path)
+	before := []hid.Info{{Path: "/dev/hidraw0"}}
+	now := []hid.Info{{Path: "/dev/hidraw0"}, {Path: "/dev/hidraw1"}}
+	require.Equal(t, "/dev/hidraw1", newNode(before, func() ([]hid.Info, error) { return now, nil }))
+	require.Equal(t, "a node of its own", newNode(now, func() ([]hid.Info, error) { return nil, fs.ErrPermission }))
 }

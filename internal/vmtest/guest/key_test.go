@@ -58,7 +58,7 @@ func attachSoftKeyByUHID(t *testing.T, c virtual.Config) *softKey {
 	key := newSoftKey(t, c)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- key.ServeUHID(ctx) }()
+	go func() { served <- key.ServeUHID(ctx, nil) }()
 	key.unplug = sync.OnceFunc(func() {
 		cancel()
 		require.ErrorIs(t, <-served, context.Canceled)
