@@ -184,24 +184,6 @@ func TestKeyIsAMemberOfMessages(t *testing.T) {
 	require.Error(t, ctapcbor.Unmarshal([]byte{0xa1, 0x01, 0xa0}, &out))
 }
 
-func TestParseFirstKeyReturnsTheRest(t *testing.T) {
-	t.Parallel()
-	k := must(NewKey(ES256, signers()[0].priv.Public()))
-	b := must(k.MarshalCBOR())
-
-	got, rest, err := ParseFirstKey(append(b, 0xaa, 0xbb))
-	require.NoError(t, err)
-	require.Equal(t, k, got)
-	require.Equal(t, []byte{0xaa, 0xbb}, rest)
-
-	_, err = ParseKey(append(b, 0xaa))
-	require.Error(t, err, "ParseKey takes no rest")
-	_, _, err = ParseFirstKey(b[:len(b)-1])
-	require.Error(t, err)
-	_, _, err = ParseFirstKey([]byte{0xa0})
-	require.Error(t, err)
-}
-
 func TestParseKeyTellsUnknownAlgorithms(t *testing.T) {
 	t.Parallel()
 	for name, in := range map[string]map[any]any{

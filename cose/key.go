@@ -12,7 +12,7 @@ import (
 )
 
 // Key is a public key and the one algorithm it is for. It is safe for concurrent use while nobody changes its fields.
-// The zero Key is not valid: use [NewKey], [ParseKey], [ParseFirstKey] or [ParsePKIX].
+// The zero Key is not valid: use [NewKey], [ParseKey] or [ParsePKIX].
 type Key struct {
 	Algorithm Algorithm
 

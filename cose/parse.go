@@ -41,20 +41,6 @@ func ParseKey(b []byte) (*Key, error) {
 	return k, nil
 }
 
-// ParseFirstKey is [ParseKey] for a COSE_Key that other bytes follow, as in attested credential data. It returns them
-// as a part of b.
-func ParseFirstKey(b []byte) (k *Key, rest []byte, err error) {
-	var first ctapcbor.RawMessage
-	rest, err = ctapcbor.UnmarshalFirst(b, &first)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cose: %w", err)
-	}
-	if k, err = ParseKey(first); err != nil {
-		return nil, nil, err
-	}
-	return k, rest, nil
-}
-
 // UnmarshalCBOR is [ParseKey], so that a Key can be a member of a CBOR message.
 func (k *Key) UnmarshalCBOR(b []byte) error {
 	parsed, err := ParseKey(b)

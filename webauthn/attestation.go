@@ -25,7 +25,7 @@ func ParseAttestationObject(b []byte) (*AttestationObject, error) {
 	return o, nil
 }
 
-// parseAttestationObject decodes into a map because the decoder matches the names of struct fields in any case.
+// parseAttestationObject decodes into a map, so that members that do not belong there are seen.
 func parseAttestationObject(b []byte) (*AttestationObject, error) {
 	var members map[string]ctapcbor.RawMessage
 	if err := ctapcbor.Unmarshal(b, &members); err != nil {
