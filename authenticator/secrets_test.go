@@ -92,7 +92,7 @@ func TestServeKeyForSecretsTest(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	key.ServeUnix(ctx, path)
+	key.ServeUnix(ctx, path, nil)
 }
 
 func serveElsewhere(t *testing.T) (path string) {
