@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/keyfob-go/keyfob/cose"
 	"github.com/keyfob-go/keyfob/ctap2"
@@ -170,7 +171,7 @@ func (a *Authority) safetyNet(r *Registration) (any, error) {
 	nonce := sha256.Sum256(r.message())
 	payload := map[string]any{
 		"nonce":           nonce[:], // encoding/json makes it standard base64, as Google does
-		"timestampMs":     int64(946684800000),
+		"timestampMs":     time.Now().UnixMilli(),
 		"apkPackageName":  "com.google.android.gms",
 		"ctsProfileMatch": true,
 		"basicIntegrity":  true,

@@ -240,6 +240,9 @@ func onVirtualKey(t testing.TB, alg cose.Algorithm, attestation virtual.Attestat
 	key, err := virtual.New(virtual.Config{Attestation: attestation, Algorithms: []cose.Algorithm{alg}})
 	require.NoError(t, err)
 	defer key.Close()
+	if root := key.AttestationRoot(); root != nil {
+		trustEverywhere(root)
+	}
 	client := ctap2.Client{Transport: key}
 	c := &ceremony{
 		name: fmt.Sprintf("virtual key %v attestation %d", alg, attestation), alg: alg,
