@@ -149,10 +149,14 @@ func (r *recorder) hide(e *event) {
 	}
 }
 
-// erase leaves nothing of reports but where they belong.
+// erase leaves nothing of reports but their headers.
 func erase(reports []*event) {
 	for _, e := range reports {
-		e.data = trimZeros(e.data[:min(len(e.data), contHeader)])
+		header := contHeader
+		if e.size >= minReportSize && e.report()[4]&initBit != 0 {
+			header = initHeader
+		}
+		e.data = trimZeros(e.data[:min(len(e.data), header)])
 	}
 }
 

@@ -36,7 +36,9 @@ var mayImport = map[string][]string{
 	"cmd/keyfob":          {"authenticator", "webauthn", "virtual", "ctap2", "ctaphid", "cose", "hid", "golang.org/x/term"},
 	"examples/quickstart": {"authenticator", "webauthn", "virtual", "ctap2", "cose", "hid", "golang.org/x/term"},
 
-	"internal/attest":       {"cose", "ctap2", "internal/ctapcbor"},
+	"internal/attest": {"cose", "ctap2", "internal/ctapcbor"},
+	"internal/redact": {"ctap2", "ctaphid", "internal/ctapcbor"},
+
 	"internal/project":      {},
 	"internal/usbip":        {"golang.org/x/sys/unix"},
 	"internal/vmtest":       {},
