@@ -24,8 +24,8 @@ func TestTokenDescribesSoftKey(t *testing.T) {
 			lines := strings.Split(mustRunTool(t, "", "fido2-token", "-I", key.Path), "\n")
 			require.Subset(t, lines, []string{
 				"proto: 0x02",
-				"caps: 0x0d (wink, cbor, nomsg)",
-				"version strings: FIDO_2_0, FIDO_2_1",
+				"caps: 0x05 (wink, cbor, msg)",
+				"version strings: U2F_V2, FIDO_2_0, FIDO_2_1",
 				"extension strings: credProtect, hmac-secret",
 				"transport strings: usb",
 				"algorithms: es256 (public-key), eddsa (public-key), es384 (public-key), unknown (public-key), " +

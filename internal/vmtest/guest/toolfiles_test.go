@@ -99,6 +99,9 @@ func (c *toolCredential) object(t *testing.T, alg cose.Algorithm) *webauthn.Atte
 		statement.Algorithm, statement.Certificates = cose.ES256, [][]byte{c.x5c}
 	}
 	encoded, err := ctapcbor.Marshal(statement)
+	if c.format == "fido-u2f" {
+		encoded, err = ctapcbor.Marshal(map[string]any{"sig": c.sig, "x5c": statement.Certificates})
+	}
 	require.NoError(t, err)
 	return &webauthn.AttestationObject{Format: c.format, Statement: encoded, AuthData: c.authData}
 }
