@@ -155,10 +155,7 @@ func (a *Authenticator) CBOR(ctx context.Context, request []byte, keepalive func
 	if keepalive == nil {
 		keepalive = func(byte) {}
 	}
-	c := &call{session: &a.inProcess, keepalive: keepalive}
-	return a.runInProcess(ctx, ctaphid.CommandCBOR, func(ctx context.Context) ([]byte, error) {
-		return a.runCBOR(ctx, c, request)
-	})
+	return a.executeInProcess(ctx, ctaphid.CommandCBOR, &call{session: &a.inProcess, keepalive: keepalive}, request)
 }
 
 // Msg runs one U2F command, an APDU in the short or the extended encoding, and returns the response APDU. It makes
@@ -166,19 +163,16 @@ func (a *Authenticator) CBOR(ctx context.Context, request []byte, keepalive func
 // use the key, the error is the context's cause. A key without U2F gives an error that wraps
 // [ctaphid.ErrInvalidCommand].
 func (a *Authenticator) Msg(ctx context.Context, apdu []byte) ([]byte, error) {
-	return a.runInProcess(ctx, ctaphid.CommandMsg, func(context.Context) ([]byte, error) {
-		return a.runMsg(apdu), nil
-	})
+	return a.executeInProcess(ctx, ctaphid.CommandMsg, nil, apdu)
 }
 
-// runInProcess runs a command that came without CTAPHID.
-func (a *Authenticator) runInProcess(
-	ctx context.Context, cmd ctaphid.Command, command func(context.Context) ([]byte, error),
+func (a *Authenticator) executeInProcess(
+	ctx context.Context, cmd ctaphid.Command, c *call, request []byte,
 ) ([]byte, error) {
 	if !a.config.takes(cmd) {
 		return nil, fmt.Errorf("virtual: %v: %w", cmd, ctaphid.ErrInvalidCommand)
 	}
-	response, err := a.inTurn(ctx, command)
+	response, err := a.execute(ctx, cmd, c, request)
 	if err != nil {
 		return nil, fmt.Errorf("virtual: %w", err)
 	}
@@ -192,10 +186,29 @@ type call struct {
 	keepalive func(status byte)
 }
 
-// inTurn runs one command when it is its turn, with the mutex locked. The error says why there is no answer: ctx
-// ended, the power was cut.
+// execute runs one CTAP2 or U2F command, unless a fault answers in the key's place. The error says why there is no
+// answer: ctx ended, the power was cut.
+func (a *Authenticator) execute(
+	ctx context.Context, cmd ctaphid.Command, c *call, request []byte,
+) (response []byte, err error) {
+	run := func() (response []byte) {
+		response, err = a.inTurn(ctx, cmd, c, request)
+		return response
+	}
+	if a.config.Faults.Answer == nil {
+		response = run()
+	} else {
+		response = a.config.Faults.Answer(cmd, request, run)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// inTurn runs one command when it is its turn.
 func (a *Authenticator) inTurn(
-	ctx context.Context, command func(context.Context) ([]byte, error),
+	ctx context.Context, cmd ctaphid.Command, c *call, request []byte,
 ) ([]byte, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -210,9 +223,12 @@ func (a *Authenticator) inTurn(
 	if a.closed {
 		return nil, fs.ErrClosed
 	}
+	if cmd == ctaphid.CommandMsg {
+		return a.runMsg(request), nil
+	}
 	a.abort = cancel
 	defer func() { a.abort = nil }()
-	return command(ctx)
+	return a.runCBOR(ctx, c, request)
 }
 
 // runCBOR runs one CTAP2 command.

@@ -54,6 +54,8 @@ type Config struct {
 
 	TouchTimeout time.Duration // 0 means 30 seconds
 	ResetWindow  time.Duration // after power-up, when reset is allowed; 0 means always, where real keys have 10 seconds
+
+	Faults Faults // what the key does wrong
 }
 
 // Prompt says what the user is asked for.

@@ -14,7 +14,7 @@ type Device struct {
 
 	mu     sync.Mutex // guards the fields below; taken after the bus's
 	ready  sync.Cond  // the queue is not empty, or closed
-	queue  []report
+	queue  [][]byte   // shared with others
 	closed bool
 }
 
@@ -55,7 +55,7 @@ func (d *Device) Read(p []byte) (int, error) {
 	if d.closed {
 		return 0, fmt.Errorf("virtual: read: %w", fs.ErrClosed)
 	}
-	n := copy(p, d.queue[0][:])
+	n := copy(p, d.queue[0])
 	d.queue = d.queue[1:]
 	return n, nil
 }
@@ -63,7 +63,7 @@ func (d *Device) Read(p []byte) (int, error) {
 // Write sends a report of at most 64 bytes to the key, padded with zeroes. It does not wait for what the key makes
 // of it.
 func (d *Device) Write(p []byte) (int, error) {
-	var r report
+	var r [reportSize]byte
 	if len(p) > len(r) {
 		return 0, fmt.Errorf("virtual: write: report of %d bytes, want %d at most", len(p), len(r))
 	}
@@ -106,7 +106,7 @@ func (d *Device) shut() {
 	d.ready.Broadcast()
 }
 
-func (d *Device) deliver(r report) {
+func (d *Device) deliver(r []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.queue) < maxQueue && !d.closed {
@@ -131,12 +131,7 @@ func (a *Authenticator) close() {
 	a.PowerCycle()
 	b := &a.bus
 	b.mu.Lock()
-	b.closed = true
-	b.abort()
-	for d := range b.opens {
-		d.shut()
-	}
-	clear(b.opens)
+	b.unplug()
 	b.mu.Unlock()
 	b.transactions.Wait()
 	a.polls.Wait()

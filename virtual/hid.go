@@ -27,8 +27,6 @@ const (
 	protocolVersion   = 2
 )
 
-type report [reportSize]byte
-
 // bus is the key's side of CTAPHID: it puts requests together and runs them, one at a time, for all that have
 // opened the key. As on a real bus, each of them sees every report that the key sends.
 type bus struct {
@@ -44,6 +42,8 @@ type bus struct {
 	running     *transaction // nil for none
 	lockedBy    *channel
 	lockedUntil time.Time
+	exchanges   int         // so far
+	paused      []*exchange // with something left to send
 }
 
 // channel is a platform's own line to the key.
@@ -55,9 +55,9 @@ type channel struct {
 
 // reception is a request of which not all packets have arrived.
 type reception struct {
+	*exchange
 	channel *channel
 	from    *Device
-	command ctaphid.Command
 	size    int
 	payload []byte
 	nextSeq byte
@@ -66,7 +66,7 @@ type reception struct {
 
 // transaction is a request that runs.
 type transaction struct {
-	command   ctaphid.Command
+	*exchange
 	channel   *channel
 	from      *Device
 	cancel    context.CancelCauseFunc
@@ -91,12 +91,13 @@ func (b *bus) powerUp() {
 	defer b.mu.Unlock()
 	b.dropRequest()
 	b.abort()
+	b.forgetAll()
 	clear(b.channels)
 	b.lockedBy = nil
 }
 
 // receive takes one report from a platform.
-func (b *bus) receive(from *Device, r *report) {
+func (b *bus) receive(from *Device, r *[reportSize]byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -112,21 +113,35 @@ func (b *bus) receive(from *Device, r *report) {
 		b.nextPacket(ch, r[4], r[nextHeaderSize:])
 		return
 	}
+	cmd := ctaphid.Command(r[4] &^ initBit)
+	if cmd == ctaphid.CommandCancel {
+		b.cancel(ch)
+		return
+	}
+	b.resume()
 	p := &reception{
-		channel: ch,
-		from:    from,
-		command: ctaphid.Command(r[4] &^ initBit),
-		size:    int(binary.BigEndian.Uint16(r[5:])),
+		exchange: b.newExchange(cmd),
+		channel:  ch,
+		from:     from,
+		size:     int(binary.BigEndian.Uint16(r[5:])),
 	}
-	if p.command == ctaphid.CommandInit {
+	switch refusal := b.refusal(p.exchange); {
+	case refusal != 0:
+		b.fail(p.exchange, cid, refusal)
+	case cmd == ctaphid.CommandInit:
 		b.initialize(cid, p, r[initHeaderSize:])
-		return
+	case ch == nil: // also the broadcast channel, and 0, which is nobody's
+		b.fail(p.exchange, cid, ctaphid.ErrInvalidChannel)
+	default:
+		b.firstPacket(p, r[initHeaderSize:])
 	}
-	if ch == nil { // also the broadcast channel, and 0, which is nobody's
-		b.fail(cid, ctaphid.ErrInvalidChannel)
-		return
+}
+
+func (b *bus) refusal(x *exchange) ctaphid.Error {
+	if refuse := b.key.config.Faults.Refuse; refuse != nil {
+		return refuse(x.number, x.command)
 	}
-	b.firstPacket(p, r[initHeaderSize:])
+	return 0
 }
 
 // initialize gives a platform a channel, or takes back the one that it has (section 11.2.9.1.3). It works while the
@@ -137,10 +152,10 @@ func (b *bus) initialize(cid uint32, p *reception, data []byte) {
 	case cid == ctaphid.BroadcastCID && p.size == nonceSize:
 		ch = b.allocate()
 	case cid != ctaphid.BroadcastCID && ch == nil:
-		b.fail(cid, ctaphid.ErrInvalidChannel)
+		b.fail(p.exchange, cid, ctaphid.ErrInvalidChannel)
 		return
 	case p.size != nonceSize:
-		b.fail(cid, ctaphid.ErrInvalidLength)
+		b.fail(p.exchange, cid, ctaphid.ErrInvalidLength)
 		return
 	default:
 		b.resync(ch)
@@ -148,7 +163,7 @@ func (b *bus) initialize(cid uint32, p *reception, data []byte) {
 	answer := append([]byte{}, data[:nonceSize]...)
 	answer = binary.BigEndian.AppendUint32(answer, ch.cid)
 	answer = append(answer, protocolVersion, 1, 0, 0, byte(b.key.config.capabilities())) // device version 1.0.0
-	b.send(cid, ctaphid.CommandInit, answer)
+	b.send(p.exchange, cid, ctaphid.CommandInit, answer)
 }
 
 func (c *Config) capabilities() ctaphid.Capabilities {
@@ -230,15 +245,13 @@ func (b *bus) abort() {
 func (b *bus) firstPacket(p *reception, data []byte) {
 	ch := p.channel
 	switch {
-	case p.command == ctaphid.CommandCancel:
-		b.cancel(ch)
 	case b.request != nil && b.request.channel == ch:
 		b.dropRequest()
-		b.fail(ch.cid, ctaphid.ErrInvalidSeq)
+		b.fail(p.exchange, ch.cid, ctaphid.ErrInvalidSeq)
 	case b.isBusy(ch):
-		b.fail(ch.cid, ctaphid.ErrChannelBusy)
+		b.fail(p.exchange, ch.cid, ctaphid.ErrChannelBusy)
 	case p.size > maxPayload:
-		b.fail(ch.cid, ctaphid.ErrInvalidLength)
+		b.fail(p.exchange, ch.cid, ctaphid.ErrInvalidLength)
 	default:
 		b.begin(p, data)
 	}
@@ -253,6 +266,9 @@ func (b *bus) isBusy(ch *channel) bool {
 // cancel ends the channel's CBOR request, which then answers KEEPALIVE_CANCEL. There is nothing else to cancel, and
 // no answer to CANCEL itself (section 11.2.9.1.5).
 func (b *bus) cancel(ch *channel) {
+	if b.key.config.Faults.IgnoreCancel {
+		return
+	}
 	if b.running != nil && b.running.channel == ch && b.running.command == ctaphid.CommandCBOR {
 		b.running.cancel(errCancelled)
 	}
@@ -269,7 +285,7 @@ func (b *bus) timeOut(p *reception) {
 	defer b.mu.Unlock()
 	if b.request == p {
 		b.request = nil
-		b.fail(p.channel.cid, ctaphid.ErrMessageTimeout)
+		b.fail(p.exchange, p.channel.cid, ctaphid.ErrMessageTimeout)
 	}
 }
 
@@ -281,7 +297,7 @@ func (b *bus) nextPacket(ch *channel, seq byte, data []byte) {
 	}
 	if seq != p.nextSeq {
 		b.dropRequest()
-		b.fail(ch.cid, ctaphid.ErrInvalidSeq)
+		b.fail(p.exchange, ch.cid, ctaphid.ErrInvalidSeq)
 		return
 	}
 	p.nextSeq++
@@ -302,7 +318,7 @@ func (b *bus) execute(p *reception) {
 	cid := p.channel.cid
 	switch p.command {
 	case ctaphid.CommandPing:
-		b.send(cid, p.command, p.payload)
+		b.send(p.exchange, cid, p.command, p.payload)
 	case ctaphid.CommandWink:
 		b.wink(p)
 	case ctaphid.CommandLock:
@@ -314,10 +330,10 @@ func (b *bus) execute(p *reception) {
 
 func (b *bus) wink(p *reception) {
 	if p.size != 0 {
-		b.fail(p.channel.cid, ctaphid.ErrInvalidLength)
+		b.fail(p.exchange, p.channel.cid, ctaphid.ErrInvalidLength)
 		return
 	}
-	b.send(p.channel.cid, p.command, nil)
+	b.send(p.exchange, p.channel.cid, p.command, nil)
 	if wink := b.key.config.Wink; wink != nil {
 		b.mu.Unlock()
 		defer b.mu.Lock()
@@ -329,48 +345,39 @@ func (b *bus) wink(p *reception) {
 func (b *bus) lock(p *reception) {
 	switch {
 	case p.size != 1:
-		b.fail(p.channel.cid, ctaphid.ErrInvalidLength)
+		b.fail(p.exchange, p.channel.cid, ctaphid.ErrInvalidLength)
 		return
 	case p.payload[0] > maxLockSeconds:
-		b.fail(p.channel.cid, ctaphid.ErrInvalidParameter)
+		b.fail(p.exchange, p.channel.cid, ctaphid.ErrInvalidParameter)
 		return
 	}
 	b.lockedBy = p.channel
 	b.lockedUntil = time.Now().Add(time.Duration(p.payload[0]) * time.Second)
-	b.send(p.channel.cid, p.command, nil)
+	b.send(p.exchange, p.channel.cid, p.command, nil)
 }
 
 // start runs a CTAP2 or U2F command in the background.
 func (b *bus) start(p *reception) {
 	switch {
 	case !b.key.config.takes(p.command):
-		b.fail(p.channel.cid, ctaphid.ErrInvalidCommand)
+		b.fail(p.exchange, p.channel.cid, ctaphid.ErrInvalidCommand)
 		return
 	case p.size == 0:
-		b.fail(p.channel.cid, ctaphid.ErrInvalidLength)
+		b.fail(p.exchange, p.channel.cid, ctaphid.ErrInvalidLength)
 		return
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	t := &transaction{
-		command: p.command, channel: p.channel, from: p.from,
+		exchange: p.exchange, channel: p.channel, from: p.from,
 		cancel: cancel, status: ctaphid.KeepaliveProcessing,
 	}
 	t.keepalive = time.AfterFunc(keepaliveInterval, func() { b.sendKeepalive(t) })
 	b.running = t
 	b.transactions.Go(func() {
-		answer, err := b.run(ctx, t, p.payload)
+		c := &call{session: &p.channel.session, keepalive: func(status byte) { b.setStatus(t, status) }}
+		answer, err := b.key.execute(ctx, t.command, c, p.payload)
 		cancel(nil)
 		b.finish(t, answer, err)
-	})
-}
-
-func (b *bus) run(ctx context.Context, t *transaction, request []byte) ([]byte, error) {
-	c := &call{session: &t.channel.session, keepalive: func(status byte) { b.setStatus(t, status) }}
-	return b.key.inTurn(ctx, func(ctx context.Context) ([]byte, error) {
-		if t.command == ctaphid.CommandMsg {
-			return b.key.runMsg(request), nil
-		}
-		return b.key.runCBOR(ctx, c, request)
 	})
 }
 
@@ -385,7 +392,7 @@ func (b *bus) finish(t *transaction, answer []byte, err error) {
 	if err != nil {
 		answer = []byte{byte(ctap2.ErrKeepaliveCancel)}
 	}
-	b.send(t.channel.cid, t.command, answer)
+	b.send(t.exchange, t.channel.cid, t.command, answer)
 }
 
 // setStatus sends a keepalive at once when there is something new to tell.
@@ -403,34 +410,54 @@ func (b *bus) sendKeepalive(t *transaction) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.running == t && t.command == ctaphid.CommandCBOR {
-		b.send(t.channel.cid, ctaphid.CommandKeepalive, []byte{t.status})
+		b.send(t.exchange, t.channel.cid, ctaphid.CommandKeepalive, []byte{t.status})
 		t.keepalive.Reset(keepaliveInterval)
 	}
 }
 
-func (b *bus) fail(cid uint32, code ctaphid.Error) {
-	b.send(cid, ctaphid.CommandError, []byte{byte(code)})
+func (b *bus) fail(x *exchange, cid uint32, code ctaphid.Error) {
+	b.send(x, cid, ctaphid.CommandError, []byte{byte(code)})
 }
 
-// send cuts a message into reports.
-func (b *bus) send(cid uint32, cmd ctaphid.Command, payload []byte) {
-	var r report
-	binary.BigEndian.PutUint32(r[:], cid)
-	r[4] = byte(cmd) | initBit
-	binary.BigEndian.PutUint16(r[5:], uint16(len(payload)))
-	n := copy(r[initHeaderSize:], payload)
-	b.broadcast(r)
+// send cuts a message into reports. What is too long for a message is cut off: only a fault makes such answers.
+func (b *bus) send(x *exchange, cid uint32, cmd ctaphid.Command, payload []byte) {
+	payload = payload[:min(len(payload), maxPayload)]
+	b.post(x, frame(cid, cmd, payload))
+	n := reportSize - initHeaderSize
 	for seq := byte(0); n < len(payload); seq++ {
-		r = report{}
-		binary.BigEndian.PutUint32(r[:], cid)
+		r := make([]byte, reportSize)
+		binary.BigEndian.PutUint32(r, cid)
 		r[4] = seq
 		n += copy(r[nextHeaderSize:], payload[n:])
-		b.broadcast(r)
+		b.post(x, r)
 	}
 }
 
-func (b *bus) broadcast(r report) {
+// frame returns the first report of a message.
+func frame(cid uint32, cmd ctaphid.Command, payload []byte) []byte {
+	r := make([]byte, reportSize)
+	binary.BigEndian.PutUint32(r, cid)
+	r[4] = byte(cmd) | initBit
+	binary.BigEndian.PutUint16(r[5:], uint16(len(payload)))
+	copy(r[initHeaderSize:], payload)
+	return r
+}
+
+// broadcast hands r to all, who share it.
+func (b *bus) broadcast(r []byte) {
 	for d := range b.opens {
 		d.deliver(r)
 	}
+}
+
+// unplug ends all that goes over the bus.
+func (b *bus) unplug() {
+	b.closed = true
+	b.dropRequest()
+	b.abort()
+	b.forgetAll()
+	for d := range b.opens {
+		d.shut()
+	}
+	clear(b.opens)
 }
