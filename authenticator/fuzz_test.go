@@ -6,6 +6,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/keyfob-go/keyfob/internal/seeds"
 	"github.com/keyfob-go/keyfob/virtual"
 )
 
@@ -86,6 +87,7 @@ func ceremonies(ctx context.Context, transport interface {
 
 // A key may answer anything at all: every ceremony ends, and with few exchanges for the bytes that the key sent.
 func FuzzCeremonies(f *testing.F) {
+	seeds.Add(f, "ceremonies")
 	for _, c := range []virtual.Config{
 		{},
 		{MaxCredentialCountInList: 1, Attestation: virtual.AttestationBasic},

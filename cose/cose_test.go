@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/keyfob-go/keyfob/internal/ctapcbor"
+	"github.com/keyfob-go/keyfob/internal/seeds"
 )
 
 // A signer makes signatures of the form that WebAuthn wants, with the standard library only.
@@ -433,6 +434,7 @@ func TestVerify(t *testing.T) {
 }
 
 func FuzzParseKey(f *testing.F) {
+	seeds.Add(f, "cose-keys")
 	for _, s := range signers() {
 		f.Add(must(must(NewKey(s.alg, s.priv.Public())).MarshalCBOR()))
 	}

@@ -3,10 +3,13 @@ package ctap1
 import (
 	"bytes"
 	"testing"
+
+	"github.com/keyfob-go/keyfob/internal/seeds"
 )
 
 // What parses as a registration has all of its parts, and nothing else.
 func FuzzParseRegistration(f *testing.F) {
+	seeds.Add(f, "u2f-registrations")
 	whole := unhex(f, exampleRegistration)
 	f.Add(whole)
 	f.Add(whole[:67])
@@ -61,6 +64,7 @@ func FuzzX509(f *testing.F) {
 
 // What parses as an assertion has no flags but that of the user's presence.
 func FuzzParseAssertion(f *testing.F) {
+	seeds.Add(f, "u2f-assertions")
 	f.Add(unhex(f, exampleAssertion))
 	f.Add(unhex(f, "00ffffffff3006020101020101"))
 	f.Add(unhex(f, "01000000013006020100020101"))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyfob-go/keyfob/cose"
 	"github.com/keyfob-go/keyfob/internal/ctapcbor"
+	"github.com/keyfob-go/keyfob/internal/seeds"
 )
 
 // authDataSample is authenticator data with everything in it.
@@ -247,6 +248,7 @@ func TestAAGUIDIsAMemberOfMessages(t *testing.T) {
 }
 
 func FuzzParseAuthenticatorData(f *testing.F) {
+	seeds.Add(f, "authenticator-data")
 	sample := authDataSample(f)
 	f.Add(authDataBytes(sample))
 	sample.Credential.RawPublicKey = []byte{0xa2, 0x01, 0x07, 0x03, 0x38, 0x2f}

@@ -4,10 +4,12 @@ import (
 	"testing"
 
 	"github.com/keyfob-go/keyfob/internal/ctapcbor"
+	"github.com/keyfob-go/keyfob/internal/seeds"
 )
 
 // Every decoder of a response takes any bytes: an error or a result whose required members are there.
 func FuzzResponses(f *testing.F) {
+	seeds.Add(f, "responses")
 	for _, seed := range []string{"00", "00a0", "36", "00a2030804f4", "00a10258306a9c78228eb6a06e9fec05b994fd9394744f71c7216f03f0abb4d580dbec0c32f6ea0e67edd994eb60ec475c914d987e"} {
 		f.Add([]byte(hexAnswer(f, seed)))
 	}

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"slices"
 	"testing"
+
+	"github.com/keyfob-go/keyfob/internal/seeds"
 )
 
 // Whatever the packets, a message stays within its announced size and the report size's limit, and a message that
 // comes out is the one that its packets, cut again, would carry.
 func FuzzMessage(f *testing.F) {
+	seeds.Add(f, "reports")
 	f.Add(bytes.Join(reports(64, 1, CommandCBOR, pattern(200)), nil))
 	f.Add(bytes.Join(reports(64, 1, CommandError, []byte{6}), nil))
 	f.Add(bytes.Join(reports(64, 1, CommandPing, pattern(7609)), nil))
@@ -43,6 +46,7 @@ func FuzzMessage(f *testing.F) {
 }
 
 func FuzzInitReply(f *testing.F) {
+	seeds.Add(f, "init-replies")
 	f.Add(initAnswer(pattern(8), 5))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {

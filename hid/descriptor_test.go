@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/keyfob-go/keyfob/internal/seeds"
 )
 
 // keyDescriptor is what nearly every key has, byte for byte: read from a YubiKey 5 and from a SoloKeys Solo 3.1.2.
@@ -149,6 +151,7 @@ func (r report) encode(b []byte, tag byte) []byte {
 }
 
 func FuzzParseDescriptor(f *testing.F) {
+	seeds.Add(f, "descriptors")
 	for _, s := range []string{keyDescriptor, keyboard + numberedKey, bootKeyboard, mouse + vendor + keyDescriptor,
 		"a4 0501 0b0100d0f1 b4 a101 fe0199 00" + unnumberedReport + "c0", "77ffffffff 97ffffffff 8102"} {
 		f.Add(unhex(f, s))

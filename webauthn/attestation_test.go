@@ -19,6 +19,7 @@ import (
 	"github.com/keyfob-go/keyfob/cose"
 	"github.com/keyfob-go/keyfob/ctap2"
 	"github.com/keyfob-go/keyfob/internal/ctapcbor"
+	"github.com/keyfob-go/keyfob/internal/seeds"
 )
 
 // A registration is one that a test can spoil before it is signed.
@@ -444,6 +445,7 @@ func TestVerifySignature(t *testing.T) {
 }
 
 func FuzzParseAttestationObject(f *testing.F) {
+	seeds.Add(f, "attestation-objects")
 	r := newRegistration(f)
 	authData, _ := r.message(f)
 	for _, statement := range []members{{}, r.self(f), r.basic(f)} {

@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"internal/attest": {"cose", "ctap2", "internal/ctapcbor"},
 	"internal/redact": {"ctap2", "ctaphid", "internal/ctapcbor"},
 
+	"internal/seeds":        {},
 	"internal/project":      {},
 	"internal/usbip":        {"golang.org/x/sys/unix"},
 	"internal/vmtest":       {},
