@@ -36,6 +36,8 @@ type action func(context.Context, *invocation) (output, error)
 type invocation struct {
 	system
 	*flags
+
+	opened hid.Info // what the system says about the key, where the authenticator does not know it
 }
 
 func (c command) flags() (*flags, action) {
@@ -76,7 +78,7 @@ func run(ctx context.Context, args []string, sys system) int {
 	} else if err != nil {
 		return wrongUsage(sys, cmd, f, err)
 	}
-	out, err := perform(ctx, act, &invocation{sys, f})
+	out, err := perform(ctx, act, &invocation{system: sys, flags: f})
 	var usage usageError
 	if errors.As(err, &usage) {
 		return wrongUsage(sys, cmd, f, err)

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/keyfob-go/keyfob/authenticator"
-	"github.com/keyfob-go/keyfob/ctaphid"
 	"github.com/keyfob-go/keyfob/hid"
 	"github.com/keyfob-go/keyfob/virtual"
 )
@@ -25,9 +24,9 @@ func (inv *invocation) open(ctx context.Context) (*authenticator.Authenticator, 
 		if err != nil {
 			return nil, err
 		}
-		return authenticator.Open(ctx, key, inv.ui())
+		return inv.openKey(ctx, key)
 	}
-	return authenticator.Open(ctx, hid.Info{Path: inv.device}, inv.ui())
+	return inv.openKey(ctx, hid.Info{Path: inv.device})
 }
 
 // onlyKey returns the key that is meant when the command line names none.
@@ -60,10 +59,12 @@ func names(keys []hid.Info) string {
 	return strings.Join(list, ", ")
 }
 
-// nameOf returns what to call a key when talking to the user. Only the built-in one comes without a description.
-func nameOf(key hid.Info) string {
-	if name := key.String(); name != "" {
-		return name
+// nameOf returns what to call a key when talking to the user. Only the built-in one comes without any description.
+func (inv *invocation) nameOf(key hid.Info) string {
+	for _, info := range []hid.Info{key, inv.opened} {
+		if name := info.String(); name != "" {
+			return name
+		}
 	}
 	return "the virtual key"
 }
@@ -78,11 +79,7 @@ func (inv *invocation) openVirtual(ctx context.Context) (*authenticator.Authenti
 		return nil, stateFailure(err)
 	}
 	fmt.Fprintf(inv.stderr, "keyfob: the virtual key touches itself, and keeps its secrets in %s\n", path)
-	channel, err := ctaphid.Open(ctx, virtualKey{key.Device(), key})
-	if err != nil {
-		return nil, err
-	}
-	return authenticator.New(ctx, channel, inv.ui())
+	return inv.openDevice(ctx, virtualKey{key.Device(), key})
 }
 
 // virtualKey is the only device that its key opens.
@@ -122,7 +119,7 @@ func (inv *invocation) ui() *authenticator.UI {
 
 func (inv *invocation) notify(e authenticator.Event) {
 	if e.Kind == authenticator.EventTouch {
-		fmt.Fprintf(inv.stderr, "Touch %s to %s\n", nameOf(e.Key), e.Touch)
+		fmt.Fprintf(inv.stderr, "Touch %s to %s\n", inv.nameOf(e.Key), e.Touch)
 	}
 }
 

@@ -15,11 +15,13 @@ import (
 type flags struct {
 	*flag.FlagSet
 
-	json    bool
-	device  string
-	timeout time.Duration
-	pinFile string
-	pinFD   int
+	json     bool
+	device   string
+	timeout  time.Duration
+	trace    string
+	traceRaw bool
+	pinFile  string
+	pinFD    int
 }
 
 const (
@@ -44,6 +46,8 @@ func (f *flags) forKey() {
 	f.forOutput()
 	f.StringVar(&f.device, "device", "", "use the key at `PATH`: a node, unix:SOCKET, or virtual for the built-in key")
 	f.DurationVar(&f.timeout, "timeout", defaultTimeout, "give up after `DURATION`; 0 means never")
+	f.StringVar(&f.trace, "trace", "", "write what goes to the key and back to `FILE`, without what identifies the user")
+	f.BoolVar(&f.traceRaw, "trace-raw", false, "write the trace with everything that the key sees")
 }
 
 // forPIN adds the flags of a command that may need a PIN.
@@ -75,6 +79,8 @@ func (f *flags) parse(args []string) error {
 		return usageError(fmt.Sprintf("unexpected argument %q", f.Arg(0)))
 	case f.timeout < 0:
 		return usageError("--timeout is negative")
+	case f.traceRaw && f.trace == "":
+		return usageError("--trace-raw is missing --trace FILE")
 	case f.pinFile != "" && f.pinFD != noPINFD:
 		return usageError("--pin-file and --pin-fd exclude each other")
 	}

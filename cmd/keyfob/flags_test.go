@@ -24,6 +24,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{"info extra", `unexpected argument "extra"`, "usage: keyfob info"},
 		{"info --timeout soon", "-timeout", "usage: keyfob info"},
 		{"info --timeout -1s", "--timeout is negative", "usage: keyfob info"},
+		{"info --trace-raw", "--trace FILE", "usage: keyfob info"},
 		{"register --user alice", "--rp is missing", "usage: keyfob register"},
 		{"register --rp example.org", "--user is missing", "usage: keyfob register"},
 		{"register --rp example.org --user alice --alg md5", "-alg", "usage: keyfob register"},
@@ -95,6 +96,8 @@ Send data to a key and back, and show how long that takes.
   --json              write the result as one line of JSON
   --size N            send N bytes (default 57)
   --timeout DURATION  give up after DURATION; 0 means never (default 1m0s)
+  --trace FILE        write what goes to the key and back to FILE, without what identifies the user
+  --trace-raw         write the trace with everything that the key sees
 `, keyfob(t, "help", "ping").requireOK(t).stdout)
 }
 

@@ -107,14 +107,19 @@ func wrongUsage(sys system, c command, f *flags, err error) int {
 func defineVersion(f *flags) action {
 	f.forOutput()
 	return func(context.Context, *invocation) (output, error) {
-		version := "(unknown)"
-		if info, ok := debug.ReadBuildInfo(); ok {
-			version = info.Main.Version
-		}
 		return record{
-			{"version", version},
+			{"version", version()},
 			{"go", runtime.Version()},
-			{"platform", runtime.GOOS + "/" + runtime.GOARCH},
+			{"platform", platform},
 		}, nil
 	}
+}
+
+const platform = runtime.GOOS + "/" + runtime.GOARCH
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "(unknown)"
 }

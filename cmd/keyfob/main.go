@@ -33,6 +33,14 @@
 // descriptor --pin-fd: its first line, and for "pin change" the current PIN in the first line and the new one in the
 // second. A PIN from there is tried once only. PINs are never arguments, which everybody on the machine can read.
 //
+// # Traces
+//
+// --trace FILE writes down every report that goes to the key and back, with the times, for bug reports: whoever gets
+// the file can have keyfob talk to it as if it were the key. PINs and secrets are encrypted in it, and what identifies
+// a person (relying parties, accounts, credentials, public keys, signatures) is replaced by random bytes or letters of
+// the same length, so the file can be shown to anybody. With --trace-raw they stay, and only their owner should read
+// the file.
+//
 // # Exit status
 //
 //	 0  it worked

@@ -44,7 +44,7 @@ func (inv *invocation) askPINOnTerminal(ctx context.Context, req *authenticator.
 	if left, err := req.Retries(ctx); err == nil {
 		retries = " " + retriesLeft(left)
 	}
-	question := fmt.Sprintf("%sPIN of %s%s: ", complaint(req), nameOf(req.Key), retries)
+	question := fmt.Sprintf("%sPIN of %s%s: ", complaint(req), inv.nameOf(req.Key), retries)
 	return inv.askSecret(ctx, question)
 }
 

@@ -77,7 +77,7 @@ func (inv *invocation) currentAndNewPIN(
 	if powerCycle || left == 0 { // nothing that is typed now could be right
 		return nil, nil, &authenticator.PINError{Status: ctap2.ErrPINAuthBlocked, Retries: left, PowerCycle: powerCycle}
 	}
-	current, err = inv.askSecret(ctx, fmt.Sprintf("Current PIN of %s %s: ", nameOf(key.Key()), retriesLeft(left)))
+	current, err = inv.askSecret(ctx, fmt.Sprintf("Current PIN of %s %s: ", inv.nameOf(key.Key()), retriesLeft(left)))
 	if err != nil {
 		return nil, nil, err
 	}

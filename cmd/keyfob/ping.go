@@ -14,7 +14,7 @@ func defineWink(f *flags) action {
 		if err := key.Wink(ctx); err != nil {
 			return nil, err
 		}
-		return inv.done(nameOf(key.Key()) + " has winked.")
+		return inv.done(inv.nameOf(key.Key()) + " has winked.")
 	})
 }
 

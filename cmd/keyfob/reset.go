@@ -33,7 +33,7 @@ func defineReset(f *flags) action {
 // confirmReset makes the user type that everything on the key may go.
 func (inv *invocation) confirmReset(ctx context.Context, key *authenticator.Authenticator) error {
 	question := fmt.Sprintf("This destroys every credential on %s, %sand all its settings, for ever.\n"+
-		"Whatever it opens stays locked. Type yes to go on: ", nameOf(key.Key()), itsPIN(key.Info()))
+		"Whatever it opens stays locked. Type yes to go on: ", inv.nameOf(key.Key()), itsPIN(key.Info()))
 	answer, err := inv.line(ctx, question)
 	switch {
 	case errors.Is(err, errNoTerminal):

@@ -33,7 +33,9 @@ var mayImport = map[string][]string{
 	},
 	"virtual": {"ctap1", "ctap2", "ctaphid", "cose", "internal/attest", "internal/ctapcbor", "golang.org/x/sys/unix"},
 
-	"cmd/keyfob":          {"authenticator", "webauthn", "virtual", "ctap2", "ctaphid", "cose", "hid", "golang.org/x/term"},
+	"cmd/keyfob": {
+		"authenticator", "webauthn", "virtual", "ctap2", "ctaphid", "cose", "hid", "internal/redact", "golang.org/x/term",
+	},
 	"examples/quickstart": {"authenticator", "webauthn", "virtual", "ctap2", "cose", "hid", "golang.org/x/term"},
 
 	"internal/attest": {"cose", "ctap2", "internal/ctapcbor"},
