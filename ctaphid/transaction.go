@@ -172,7 +172,8 @@ func (c *Channel) cancel(cmd Command, in *reception) {
 }
 
 // abandon makes the device forget the request whose answer will not be received: INIT on a channel aborts what runs on
-// it (section 11.2.9.1.3). If the device does not confirm, the next transaction asks for a new channel.
+// it (section 11.2.9.1.3). The answer may come nevertheless, from some devices even after they confirmed, so the next
+// transaction asks for a new channel, where nobody can take it for another's.
 func (c *Channel) abandon() {
 	select {
 	case <-c.gone:
@@ -181,5 +182,6 @@ func (c *Channel) abandon() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.limits.Resync)
 	defer cancel()
-	c.lost = c.handshake(ctx, c.cid) != nil
+	c.handshake(ctx, c.cid) // whether it confirms makes no difference
+	c.lost = true
 }
