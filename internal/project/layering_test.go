@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 
 	"internal/seeds":        {},
 	"internal/project":      {},
+	"internal/transcripts":  {},
 	"internal/usbip":        {"golang.org/x/sys/unix"},
 	"internal/vmtest":       {},
 	"internal/vmtest/init":  {"golang.org/x/sys/unix"},
