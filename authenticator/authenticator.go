@@ -31,6 +31,7 @@ type Authenticator struct {
 
 	agreement agreement
 	rejected  rejectedPINs
+	stale     bool // the key may no longer be what info says
 
 	infoMu sync.Mutex
 	info   *ctap2.Info // guarded by infoMu; replaced, never changed
@@ -87,6 +88,7 @@ func (a *Authenticator) refresh(ctx context.Context) error {
 	info, err := a.client(0).GetInfo(ctx)
 	if err == nil {
 		a.setInfo(info)
+		a.stale = false
 	}
 	return err
 }
@@ -148,7 +150,24 @@ func (a *Authenticator) run(ctx context.Context, name string, operation func(con
 		return wrap(ctx, name, err)
 	}
 	defer done()
-	return wrap(inTurn, name, operation(inTurn))
+	if a.stale {
+		err = a.refresh(inTurn)
+	}
+	if err == nil {
+		err = operation(inTurn)
+	}
+	return wrap(inTurn, name, err)
+}
+
+// change runs a command that changes what the key says about itself. When the answer is lost nobody knows whether the key
+// has changed, so the next operation asks.
+func (a *Authenticator) change(command func() error) error {
+	err := command()
+	var answered ctap2.Status
+	if err != nil && !errors.As(err, &answered) {
+		a.stale = true
+	}
+	return err
 }
 
 // wrap adds the operation to an error, and to the cause of its context, which may be anything, that it was cancelled or
@@ -199,12 +218,12 @@ func (a *Authenticator) Reset(ctx context.Context) error {
 		if a.u2f != nil {
 			return fmt.Errorf("%w: U2F keys cannot be reset", ErrUnsupported)
 		}
-		if err := a.client(TouchToReset).Reset(ctx); err != nil {
+		if err := a.change(func() error { return a.client(TouchToReset).Reset(ctx) }); err != nil {
 			return err
 		}
 		a.agreement.forget()
 		a.rejected.forget()
-		if err := a.refresh(ctx); err != nil {
+		if err := a.change(func() error { return a.refresh(ctx) }); err != nil {
 			return fmt.Errorf("the key was reset, but does not say what it can do: %w", err)
 		}
 		return nil

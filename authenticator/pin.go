@@ -32,7 +32,7 @@ func (a *Authenticator) SetPIN(ctx context.Context, pin []byte) error {
 		if err != nil {
 			return err
 		}
-		if err := a.client(0).SetPIN(ctx, secret, normalized); err != nil {
+		if err := a.change(func() error { return a.client(0).SetPIN(ctx, secret, normalized) }); err != nil {
 			return a.pinFailure(ctx, err)
 		}
 		a.pinIsSet()
@@ -61,7 +61,8 @@ func (a *Authenticator) ChangePIN(ctx context.Context, oldPIN, newPIN []byte) er
 		if err != nil {
 			return err
 		}
-		if err := a.client(0).ChangePIN(ctx, secret, normalizedOld, normalizedNew); err != nil {
+		err = a.change(func() error { return a.client(0).ChangePIN(ctx, secret, normalizedOld, normalizedNew) })
+		if err != nil {
 			return a.pinRejected(ctx, err, normalizedOld)
 		}
 		a.pinIsSet()

@@ -311,6 +311,29 @@ func TestOtherErrorsOfPINCommands(t *testing.T) {
 	require.False(t, errors.As(err, &failure))
 }
 
+// When the answer to setPIN is lost, the next operation finds out whether there is a PIN.
+func TestLostAnswerToSetPIN(t *testing.T) {
+	_, ui := answers(t, "1234")
+	a, w := open(t, virtual.Config{}, ui)
+	w.lie = func(request, response []byte) []byte {
+		if request[0] == byte(clientPIN) && request[5] == byte(ctap2.SubcommandSetPIN) {
+			return nil
+		}
+		return response
+	}
+	require.Equal(t, KindProtocol, KindOf(a.SetPIN(t.Context(), []byte("1234"))))
+	w.lie = nil
+	w.sent()
+	o := credentialOptions()
+	o.UserVerification = UVRequired
+	_, err := a.MakeCredential(t.Context(), o)
+	require.NoError(t, err)
+	require.Equal(t, []ctap2.Command{getInfo, clientPIN, clientPIN, makeCredential}, w.sent())
+	_, err = a.GetAssertions(t.Context(), assertionOptions())
+	require.Equal(t, KindNoMatch, KindOf(err))
+	require.Equal(t, []ctap2.Command{getAssertion}, w.sent(), "once is enough")
+}
+
 func TestKeysWithoutPINs(t *testing.T) {
 	a, _ := open(t, virtual.Config{NoClientPIN: true}, nil)
 	require.Equal(t, KindUnsupported, KindOf(a.SetPIN(t.Context(), []byte("1234"))))
