@@ -448,7 +448,7 @@ func (v *victim) must(what string, err error) {
 const (
 	// believesSetPINFailed: when the key sets the PIN but answers with an error status, it goes on believing that there
 	// is none, even when the key refuses the next setPIN for that.
-	believesSetPINFailed = true
+	believesSetPINFailed = false
 	// believesPINInvalid: when the key calls the right PIN invalid, but takes no retry for it, it never sends it again.
 	believesPINInvalid = true
 )

@@ -32,7 +32,8 @@ func (a *Authenticator) SetPIN(ctx context.Context, pin []byte) error {
 		if err != nil {
 			return err
 		}
-		if err := a.change(func() error { return a.client(0).SetPIN(ctx, secret, normalized) }); err != nil {
+		if err := a.client(0).SetPIN(ctx, secret, normalized); err != nil {
+			a.stale = true // it may have a PIN now, by us or, if it refused for that, by somebody else
 			return a.pinFailure(ctx, err)
 		}
 		a.pinIsSet()
