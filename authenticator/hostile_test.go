@@ -89,7 +89,7 @@ func hostileCases(t *testing.T) []hostileCase {
 	cases := slices.Concat(
 		wireCases(t, false), wireCases(t, true),
 		refusalCases(t, false), refusalCases(t, true),
-		statusCases(t), statusWordCases(t),
+		statusCases(t), statusWordCases(t), absentCases(),
 		cborCases(t), u2fCases(t),
 	)
 	slices.SortFunc(cases, func(a, b hostileCase) int { return strings.Compare(a.name, b.name) })
@@ -135,6 +135,7 @@ func (c hostileCase) play(t *testing.T) error {
 	defer v.close()
 	v.ceremonies()
 	v.good.Store(true)
+	close(v.awake)
 	v.patience = hostilePINLimit
 	if c.removed {
 		v.checkRemoved()
@@ -150,10 +151,11 @@ func (c hostileCase) play(t *testing.T) error {
 // victim is a program and its user, with what the test knows better than they do.
 type victim struct {
 	hostileCase
-	t    *testing.T
-	key  *virtual.Authenticator
-	good atomic.Bool  // the key does nothing wrong any more
-	sent atomic.Int32 // PINs that reached the key
+	t     *testing.T
+	key   *virtual.Authenticator
+	good  atomic.Bool   // the key does nothing wrong any more
+	sent  atomic.Int32  // PINs that reached the key
+	awake chan struct{} // closed when all is good: the user is quick then
 
 	a        *Authenticator // nil when the key could not be opened
 	given    int            // PINs
@@ -170,25 +172,31 @@ func (v *victim) fail(format string, args ...any) {
 
 func newVictim(t *testing.T, c hostileCase) (*victim, error) {
 	v := &victim{
-		hostileCase: c, t: t, patience: hostilePINLimit,
+		hostileCase: c, t: t, patience: hostilePINLimit, awake: make(chan struct{}),
 		known: map[string]*cose.Key{}, secrets: map[string][][]byte{},
 	}
-	key, err := virtual.New(virtual.Config{
-		U2FOnly: c.u2f,
-		Faults:  v.watch(c.faults()),
-		UserPresence: func(ctx context.Context, _ virtual.Prompt) error {
-			touch := time.NewTimer(max(c.touch, hostileTouch))
-			defer touch.Stop()
-			select {
-			case <-touch.C:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		},
-	})
+	key, err := virtual.New(virtual.Config{U2FOnly: c.u2f, Faults: v.watch(c.faults()), UserPresence: v.touches})
 	v.key = key
 	return v, err
+}
+
+// touches is the user at the key. When all is good she comes soon, also if she was away for long.
+func (v *victim) touches(ctx context.Context, _ virtual.Prompt) error {
+	early, late := time.NewTimer(hostileTouch), time.NewTimer(v.touch)
+	defer early.Stop()
+	defer late.Stop()
+	select {
+	case <-early.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-late.C:
+	case <-v.awake:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // watch counts the PINs that are sent, and ends the faults when the key is good.

@@ -162,3 +162,18 @@ func refusalCases(t *testing.T, u2f bool) (cases []hostileCase) {
 	}
 	return cases
 }
+
+// absentCases are users who do not touch the key before the program cancels.
+func absentCases() (cases []hostileCase) {
+	for _, u2f := range []bool{false, true} {
+		for _, ignore := range []bool{false, true} {
+			cases = append(cases, hostileCase{
+				name:   fmt.Sprintf("%s, nobody touches the key, which ignores CANCEL: %v", protocolName(u2f), ignore),
+				u2f:    u2f,
+				touch:  time.Hour,
+				faults: func() virtual.Faults { return virtual.Faults{IgnoreCancel: ignore} },
+			})
+		}
+	}
+	return cases
+}
