@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,9 +36,9 @@ func listen(t *testing.T, u2f bool) (heard []exchanged) {
 // the commands, else from nothing.
 func answersFrom(n, times int, runs bool, tell func(answer []byte) []byte) func() virtual.Faults {
 	return func() virtual.Faults {
-		count := 0
+		var answers atomic.Int64 // a key that was given up may still be at the one before
 		return virtual.Faults{Answer: func(_ ctaphid.Command, _ []byte, run func() []byte) []byte {
-			count++
+			count := int(answers.Add(1))
 			switch wrong := count > n && count <= n+times; {
 			case !wrong:
 				return run()
