@@ -136,8 +136,8 @@ func linuxBus(bus uint32) Bus {
 // setNames takes the kernel's own name for a HID device, which is manufacturer and product in one. For a USB device
 // without names the kernel makes one up; that is nothing to tell.
 func (i *Info) setNames(name, serial string) {
-	if name != fmt.Sprintf("HID %04x:%04x", i.VendorID, i.ProductID) {
-		i.Product = cleanName(name)
+	if name = cleanName(name); name != fmt.Sprintf("HID %04x:%04x", i.VendorID, i.ProductID) {
+		i.Product = name
 	}
 	i.Serial = cleanName(serial)
 }

@@ -274,6 +274,7 @@ func FuzzUevent(f *testing.F) {
 	f.Add(yubikeyUevent)
 	f.Add("HID_ID=0005:DEAD096E:00000858\nHID_NAME=HID 096e:0858\nHID_UNIQ==\x1b\n")
 	f.Add("HID_ID=::\nHID_ID\n=\n")
+	f.Add("HID_ID=0005:DEAD096E:00000858\nHID_NAME=HID 096e:\x03\x030858") // the kernel's own name, once it is clean
 	f.Fuzz(func(t *testing.T, uevent string) {
 		var info Info
 		info.setUevent(uevent)
