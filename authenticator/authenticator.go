@@ -51,8 +51,8 @@ func Open(ctx context.Context, key hid.Info, ui *UI) (*Authenticator, error) {
 }
 
 // New starts talking to the authenticator at the far end of transport: a *ctaphid.Channel or anything else that carries
-// CTAP2 messages, and U2F messages if it is a [ctap1.Transport] as well. The Authenticator owns the transport from here on, and closes it if it is an [io.Closer], also when New
-// returns an error.
+// CTAP2 messages, and U2F messages if it is a [ctap1.Transport] as well. The Authenticator owns the transport from here
+// on, and closes it if it is an [io.Closer], also when New returns an error.
 func New(ctx context.Context, transport ctap2.Transport, ui *UI) (*Authenticator, error) {
 	return start(ctx, hid.Info{}, transport, ui)
 }

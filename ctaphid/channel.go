@@ -67,15 +67,13 @@ func Open(ctx context.Context, dev io.ReadWriteCloser) (*Channel, error) {
 // OpenWith is [Open] with other deadlines.
 func OpenWith(ctx context.Context, dev io.ReadWriteCloser, deadlines Deadlines) (*Channel, error) {
 	c := &Channel{
-		dev: dev, inSize: 64, outSize: 64, limits: deadlines.orDefaults(),
+		dev: dev, limits: deadlines.orDefaults(),
 		turn:    make(chan struct{}, 1),
 		wake:    make(chan struct{}, 1),
 		closing: make(chan struct{}),
 		gone:    make(chan struct{}),
 	}
-	if d, ok := dev.(interface{ ReportSizes() (in, out int) }); ok {
-		c.inSize, c.outSize = d.ReportSizes()
-	}
+	c.inSize, c.outSize = reportSizes(dev)
 	if !validReportSize(c.inSize) || !validReportSize(c.outSize) {
 		dev.Close()
 		return nil, fmt.Errorf("ctaphid: reports of %d and %d bytes cannot carry a message", c.inSize, c.outSize)

@@ -29,12 +29,13 @@ func (c *Channel) transactInTurn(ctx context.Context, cmd Command, payload []byt
 			return nil, err
 		}
 	}
-	answer, err := c.untilIdle(ctx, func() ([]byte, error) { return c.exchange(ctx, cmd, payload, keepalive) })
+	try := func() ([]byte, error) { return c.exchange(ctx, cmd, payload, keepalive) }
+	answer, err := c.untilIdle(ctx, try)
 	if errors.Is(err, ErrInvalidChannel) { // the device forgot us: it was reset, or ran out of channels
 		if err := c.allocate(ctx); err != nil {
 			return nil, err
 		}
-		answer, err = c.untilIdle(ctx, func() ([]byte, error) { return c.exchange(ctx, cmd, payload, keepalive) })
+		return c.untilIdle(ctx, try)
 	}
 	return answer, err
 }
