@@ -3,6 +3,7 @@
 package hid
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -11,4 +12,8 @@ func list() ([]Info, error) { return nil, fmt.Errorf("hid: list: %w", errors.Err
 
 func open(path string) (*Device, error) {
 	return nil, fmt.Errorf("hid: open %s: %w", path, errors.ErrUnsupported)
+}
+
+func changes(context.Context) (<-chan struct{}, error) {
+	return nil, fmt.Errorf("hid: watch: %w", errors.ErrUnsupported)
 }

@@ -18,6 +18,16 @@ type Info struct {
 	Product      string // "YubiKey FIDO+CCID"; holds both names where the system doesn't keep them apart
 	Serial       string // what the USB or Bluetooth stack calls the serial number; most keys give none
 
+	// StableID is the same when the key is pulled and plugged in again, where the system gives something to tell it by;
+	// else it is empty. It begins with "serial:" if it is made of the serial number, and so holds in any port; some makers
+	// give all their keys the same one. It begins with "port:" if it is made of the place where the key is plugged in, and
+	// so holds for any key of the same model there. It is to be compared, not to be taken apart.
+	StableID string
+
+	// instance tells apart what has the same Path one after the other: it is another one each time a key is plugged in.
+	// It is empty where the system has no such thing.
+	instance string
+
 	// Err says why the interface can't be opened, as far as [List] can tell without opening it: it wraps
 	// [io/fs.ErrPermission] or [io/fs.ErrNotExist], names the node and says what to do. Nil is no promise.
 	Err error
@@ -45,6 +55,17 @@ func (i Info) name() string {
 		return fmt.Sprintf("%04x:%04x", i.VendorID, i.ProductID)
 	}
 	return ""
+}
+
+// setStableID makes a StableID of the serial number or else of the port, which is whatever the system calls it.
+func (i *Info) setStableID(port string) {
+	kind, id := "serial", i.Serial
+	if id == "" {
+		kind, id = "port", cleanName(port)
+	}
+	if id != "" {
+		i.StableID = fmt.Sprintf("%s:%04x:%04x:%s", kind, i.VendorID, i.ProductID, id)
+	}
 }
 
 // Bus is what a key hangs on. It is what the system says; an emulated key can claim to be on any bus.

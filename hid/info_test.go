@@ -77,3 +77,20 @@ func FuzzCleanName(f *testing.F) {
 		require.Equal(t, name, cleanName(name), "cleaning a clean name changes nothing")
 	})
 }
+
+func TestStableID(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ name, serial, port, want string }{
+		{"serial number", "12345", "usb-0000:00:14.0-4/input1", "serial:1050:0407:12345"},
+		{"port", "", "usb-0000:00:14.0-4/input1", "port:1050:0407:usb-0000:00:14.0-4/input1"},
+		{"port that a terminal would obey", "", "\x1b[2J", "port:1050:0407:[2J"},
+		{"nothing to tell it by", "", "", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			info := Info{VendorID: 0x1050, ProductID: 0x407, Serial: tc.serial}
+			info.setStableID(tc.port)
+			require.Equal(t, tc.want, info.StableID)
+		})
+	}
+}
