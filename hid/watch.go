@@ -35,41 +35,45 @@ func (k EventKind) String() string {
 	return "unknown"
 }
 
-// Watch tells which FIDO interfaces there are, with an Added event for each, and from then on what changes, until ctx
-// is done. Then it closes the channel, which happens for no other reason, and leaves nothing behind.
+// Watch returns which FIDO interfaces there are, as [List] does, and from then on tells what changes, until ctx is done.
+// Then it closes the channel, which happens for no other reason, and leaves nothing behind.
 //
-// The events are the difference between what the receiver was told and what is there, so each interface is Added once
-// and Removed at most once, in this order, and a slow receiver costs nothing: what came and went before the receiver
-// looked is not told at all. A key that was pulled and plugged in again is Removed and Added, even if its Path is the
+// The events are the difference between what the receiver was told and what is there, so no interface is missed between
+// the list and the first event, or told twice, and a slow receiver costs nothing: what came and went before the
+// receiver looked is not told at all. A key that was pulled and plugged in again is Removed and Added, even if its Path is the
 // same. Like [List], Watch opens no device and knows nothing about Unix-domain sockets.
 //
 // On Linux and others a node exists for some milliseconds before the system gives its user the permission to open it.
 // Who waits for a key therefore waits for an event whose Info has no Err, Added or Changed.
 //
 // The error wraps [errors.ErrUnsupported] on systems that this package has no backend for.
-func Watch(ctx context.Context) (<-chan Event, error) { return watch(ctx, list, changes) }
+func Watch(ctx context.Context) (present []Info, events <-chan Event, err error) {
+	return watch(ctx, list, changes)
+}
 
 // watch subscribes before it lists, so it misses nothing in between.
 func watch(
 	ctx context.Context, list func() ([]Info, error), changes func(context.Context) (<-chan struct{}, error),
-) (<-chan Event, error) {
+) ([]Info, <-chan Event, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &watcher{list: list, events: make(chan Event)}
 	var err error
 	if w.changes, err = changes(ctx); err != nil {
 		cancel()
-		return nil, err
+		return nil, nil, err
 	}
 	if w.present, err = list(); err != nil {
 		w.stop(cancel)
-		return nil, err
+		return nil, nil, err
 	}
+	w.told = slices.Clone(w.present)
+	present := slices.Clone(w.present)
 	go func() {
 		defer close(w.events)
 		defer w.stop(cancel)
 		w.run(ctx)
 	}()
-	return w.events, nil
+	return present, w.events, nil
 }
 
 // watcher has no queue: what there is to tell is what differs between present and told.

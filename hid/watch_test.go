@@ -64,18 +64,24 @@ func (b *fakeBackend) set(infos ...Info) {
 	synctest.Wait()
 }
 
-// start watches until the test ends, which leaves nothing behind.
+// start watches until the test ends, which leaves nothing behind. What is there by then comes as the first change.
 func (b *fakeBackend) start(t *testing.T) <-chan Event {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	events, err := watch(ctx, b.list, b.changes)
+	infos := b.infos
+	b.infos = nil
+	present, events, err := watch(ctx, b.list, b.changes)
 	require.NoError(t, err)
+	require.Empty(t, present)
 	t.Cleanup(func() {
 		cancel()
 		for range events {
 		}
 		require.True(t, b.ended)
 	})
+	if infos != nil {
+		b.set(infos...)
+	}
 	synctest.Wait()
 	return events
 }
@@ -151,8 +157,10 @@ func TestWatchMissesNothingBetweenSubscriptionAndList(t *testing.T) {
 			backend.infos = []Info{node(0, "1")}
 			signal(backend.changed)
 		}
-		events := backend.start(t)
-		require.Equal(t, []Event{{Added, node(0, "1")}}, take(events), "once")
+		present, events, err := watch(t.Context(), backend.list, backend.changes)
+		require.NoError(t, err)
+		require.Equal(t, []Info{node(0, "1")}, present)
+		require.Empty(t, take(events), "it was told")
 	})
 }
 
@@ -248,8 +256,10 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		backend := &fakeBackend{infos: []Info{node(0, "1")}}
 		ctx, cancel := context.WithCancel(t.Context())
-		events, err := watch(ctx, backend.list, backend.changes)
+		present, events, err := watch(ctx, backend.list, backend.changes)
 		require.NoError(t, err)
+		require.Equal(t, []Info{node(0, "1")}, present)
+		backend.set()
 		cancel()
 		synctest.Wait()
 		_, ok := <-events
@@ -262,12 +272,12 @@ func TestWatchFailsToBegin(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		backend := &fakeBackend{err: errors.New("boom")}
-		_, err := watch(t.Context(), backend.list, backend.changes)
+		_, _, err := watch(t.Context(), backend.list, backend.changes)
 		require.EqualError(t, err, "boom")
 		require.True(t, backend.ended)
 
 		refuse := func(context.Context) (<-chan struct{}, error) { return nil, errors.ErrUnsupported }
-		_, err = watch(t.Context(), backend.list, refuse)
+		_, _, err = watch(t.Context(), backend.list, refuse)
 		require.ErrorIs(t, err, errors.ErrUnsupported)
 	})
 }
