@@ -23,16 +23,6 @@ type GetAssertionOptions struct {
 	UserVerification bool  `cbor:"uv,omitempty"` // by the authenticator itself; never together with PINUVAuthParam
 }
 
-// GetAssertionExtensions are the extension inputs of an assertion.
-type GetAssertionExtensions struct {
-	HMACSecret *HMACSecretInput `cbor:"hmac-secret,omitempty"`
-}
-
-// GetAssertionOutputs are the extension outputs in the authenticator data of an assertion.
-type GetAssertionOutputs struct {
-	HMACSecret []byte `cbor:"hmac-secret,omitempty"` // encrypted, see [NewHMACSecretInput]
-}
-
 // GetAssertionResponse is the answer to authenticatorGetAssertion and authenticatorGetNextAssertion.
 type GetAssertionResponse struct {
 	Credential               *CredentialDescriptor `cbor:"1,keyasint,omitempty"` // may be nil if the allow list had one entry (CTAP 2.0)

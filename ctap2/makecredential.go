@@ -28,18 +28,6 @@ type MakeCredentialOptions struct {
 	UserVerification bool  `cbor:"uv,omitempty"` // by the authenticator itself; never together with PINUVAuthParam
 }
 
-// MakeCredentialExtensions are the extension inputs of a new credential.
-type MakeCredentialExtensions struct {
-	CredProtect uint `cbor:"credProtect,omitempty"`
-	HMACSecret  bool `cbor:"hmac-secret,omitempty"`
-}
-
-// MakeCredentialOutputs are the extension outputs in the authenticator data of a new credential.
-type MakeCredentialOutputs struct {
-	CredProtect uint `cbor:"credProtect,omitempty"`
-	HMACSecret  bool `cbor:"hmac-secret,omitempty"`
-}
-
 // MakeCredentialResponse is the answer to authenticatorMakeCredential.
 type MakeCredentialResponse struct {
 	Format                   string              `cbor:"1,keyasint"`

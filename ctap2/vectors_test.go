@@ -32,6 +32,10 @@ type vectors struct {
 		Token16MACOverClientDataHash                           string
 	}
 	Exchanges []exchange
+	LargeBlob struct {
+		Key, Nonce, Ciphertext, AAD, SerializedArray, InitialArray string
+		OrigSize                                                   uint64
+	}
 }
 
 type exchange struct {

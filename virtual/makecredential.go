@@ -275,8 +275,8 @@ func (a *Authenticator) creationData(
 	data := a.authData(cred.RPID, user)
 	data.Flags |= ctap2.FlagAT
 	data.Credential = &ctap2.AttestedCredential{AAGUID: a.config.AAGUID, ID: cred.ID, PublicKey: publicKey}
-	out := ctap2.MakeCredentialOutputs(in)
-	if err := addExtensions(data, out, out != ctap2.MakeCredentialOutputs{}); err != nil {
+	out := ctap2.MakeCredentialOutputs{CredProtect: in.CredProtect, HMACSecret: in.HMACSecret}
+	if err := addExtensions(data, out, in.CredProtect != 0 || in.HMACSecret); err != nil {
 		return nil, err
 	}
 	return data.Marshal()
