@@ -19,7 +19,8 @@ import (
 // Authenticator is one security key. Its methods may be called concurrently; like a real key it runs one command at
 // a time.
 type Authenticator struct {
-	config    Config // not changed after New
+	config    Config          // not changed after New
+	features  map[string]bool // that the key has; not changed either
 	entropy   entropy
 	lock      *stateLock    // nil without a state file
 	once      sync.Once     // Close
@@ -62,7 +63,7 @@ func newAuthenticator(c Config, e entropy) (*Authenticator, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	a := &Authenticator{config: c, entropy: e, turn: make(chan struct{}, 1)}
+	a := &Authenticator{config: c, features: c.features(), entropy: e, turn: make(chan struct{}, 1)}
 	a.bus.init(a)
 	if err := a.load(); err != nil {
 		a.lock.release()
@@ -78,7 +79,7 @@ func (a *Authenticator) load() (err error) {
 			return err
 		}
 	}
-	if a.state, err = loadState(a.config.StateFile); err != nil {
+	if a.state, err = loadState(&a.config); err != nil {
 		return err
 	}
 	return a.prepareAttestation()
@@ -281,7 +282,7 @@ func (a *Authenticator) dispatch(ctx context.Context, c *call, request []byte) (
 	if len(request) == 0 {
 		return nil, ctap2.ErrInvalidLength
 	}
-	if len(request) > maxMessageSize {
+	if len(request) > a.config.MaxMessageSize {
 		return nil, ctap2.ErrRequestTooLarge
 	}
 	c.command = ctap2.Command(request[0])

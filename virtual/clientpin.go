@@ -194,7 +194,7 @@ func (a *Authenticator) checkPIN(shared *ctap2.SharedSecret, pinHashEnc []byte) 
 		return ctap2.ErrPINInvalid
 	}
 	a.volatile.pinFailures = 0
-	return a.update(func(s *state) { s.PINRetries, s.UVRetries = maxPINRetries, maxUVRetries })
+	return a.update(func(s *state) { s.PINRetries, s.UVRetries = a.config.PIN.Retries, a.config.UVRetries })
 }
 
 const paddedPINSize = 64
@@ -210,7 +210,7 @@ func (a *Authenticator) storePIN(shared *ctap2.SharedSecret, newPINEnc []byte) e
 		return ctap2.ErrPINPolicyViolation
 	}
 	hash := sha256.Sum256(pin)
-	err = a.update(func(s *state) { s.PINHash, s.PINRetries = hash[:pinHashSize], maxPINRetries })
+	err = a.update(func(s *state) { s.PINHash, s.PINRetries = hash[:pinHashSize], a.config.PIN.Retries })
 	if err != nil {
 		return err
 	}

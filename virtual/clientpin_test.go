@@ -240,7 +240,7 @@ func TestUVToken(t *testing.T) {
 	_, client := newKeyWithPIN(t, Config{
 		UserPresence: func(context.Context, Prompt) error { touches++; return nil },
 		UserVerification: func(_ context.Context, p Prompt) error {
-			require.Equal(t, Prompt{ctap2.CommandClientPIN, testRP.ID}, p)
+			require.Equal(t, Prompt{Command: ctap2.CommandClientPIN, RPID: testRP.ID}, p)
 			return verdict
 		},
 	})
@@ -442,7 +442,7 @@ func TestResetClearsEverything(t *testing.T) {
 func TestResetWindow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		key, client := newKey(t, Config{ResetWindow: 10 * time.Second})
+		key, client := newKey(t, Config{Reset: ResetPolicy{Window: 10 * time.Second}})
 		time.Sleep(10*time.Second - 1)
 		require.NoError(t, client.Reset(t.Context()))
 		time.Sleep(time.Nanosecond)

@@ -1,9 +1,12 @@
 package virtual
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -24,10 +27,16 @@ type Config struct {
 	// the next ten. The error makes no difference: a touch that is refused is one that does not come.
 	UserPresence func(ctx context.Context, p Prompt) error
 
-	// UserVerification is the fingerprint reader, or nil for a key without built-in user verification. It returns
-	// nil when the key recognized the user, which is a touch as well. Any error but a [ctap2.Status] means that it
-	// did not, and costs one of three tries. The rules of UserPresence hold here too.
+	// UserVerification, unless nil, is built-in user verification that is set up once and for all: a PIN pad, a
+	// face. It returns nil when the key recognized the user, which is a touch as well. Any error but a
+	// [ctap2.Status] means that it did not, and costs one of UVRetries tries. The rules of UserPresence hold here too.
 	UserVerification func(ctx context.Context, p Prompt) error
+
+	// Finger, unless nil, is what the user puts on the key's fingerprint reader when the key asks for it: to enrol a
+	// fingerprint, and, once there is one, for built-in user verification, which any enrolled finger passes. An error
+	// means what it means for UserVerification; to enrol, that nobody came. The rules of UserPresence hold here too. A
+	// key has either this or UserVerification.
+	Finger func(ctx context.Context, p Prompt) (Sample, error)
 
 	// Wink, unless nil, is called each time a platform asks the key to identify itself. It must not block.
 	Wink func()
@@ -38,22 +47,45 @@ type Config struct {
 	// memory.
 	StateFile string
 
+	Version Version // the newest version of CTAP that the key speaks; 0 means CTAP21
+
+	// Without names options and extensions that the key lacks, as getInfo spells them: "credMgmt", "hmac-secret", ...
+	// It has all the others that keys of its version may have, unless they need one of these, or a part that is not
+	// there: "bioEnroll" needs Finger.
+	Without []string
+
 	AAGUID             ctap2.AAGUID        // all zeros mean one of keyfob's own
 	Attestation        Attestation         // what new credentials come with
 	Algorithms         []cose.Algorithm    // nil means ES256, EdDSA, ES384, ES512 and RS256
-	PINUVAuthProtocols []ctap2.PINProtocol // the favourite first; nil means 2 and 1
+	PINUVAuthProtocols []ctap2.PINProtocol // the favourite first; nil means 2 and 1, or what the version has
 	NoU2F              bool                // CTAP2 only
 	U2FOnly            bool                // U2F only; what is said here of CTAP2 means nothing then
 	NoClientPIN        bool                // the key can have no PIN
-	AlwaysUV           bool                // only silent assertions work without verification, and no U2F: option alwaysUv
+	AlwaysUV           bool                // option alwaysUv is on when the key is new: only silent assertions work without verification, and no U2F
 	MakeCredUVRequired bool                // a key with a PIN wants it for every new credential: no makeCredUvNotRqd
+	NoMCGAWithPIN      bool                // a PIN is good for managing the key only: noMcGaPermissionsWithClientPin; needs built-in verification
+
+	PIN   PINPolicy
+	Reset ResetPolicy
+
+	UVRetries       int // failures of the built-in verification until it blocks; 0 means 3, at most 25
+	EnrollSamples   int // good ones that make a fingerprint; 0 means 5
+	MaxFingerprints int // 0 means 5
 
 	Capacity                 int // stored credentials; 0 means 100
 	MaxCredentialCountInList int // entries of an allow or exclude list; 0 means 8
 	MaxCredentialIDLength    int // bytes; 0 means 128; at least 98, as long as the key's own may be
+	MaxMessageSize           int // bytes of a request; 0 means 1827, 1024 to 7609
+
+	FirmwareVersion uint64            // 0 means 1
+	Certifications  map[string]uint64 // by the names of the FIDO registry
+
+	// VendorConfig are the vendor's prototype commands of authenticatorConfig, by their number. Each gets all its
+	// parameters as CBOR, and may return a [ctap2.Status] as the error; any other error becomes OTHER. It must not
+	// call the methods of the Authenticator.
+	VendorConfig map[uint64]func(params []byte) error
 
 	TouchTimeout time.Duration // 0 means 30 seconds
-	ResetWindow  time.Duration // after power-up, when reset is allowed; 0 means always, where real keys have 10 seconds
 
 	Faults Faults // what the key does wrong
 }
@@ -62,6 +94,33 @@ type Config struct {
 type Prompt struct {
 	Command ctap2.Command // what the platform wants, or what it would want in CTAP2
 	RPID    string        // empty where the command is for no relying party, and in U2F, which names none
+	Long    bool          // a touch of five seconds, to reset the key
+}
+
+// Sample is what the fingerprint reader has seen.
+type Sample struct {
+	Finger string // which finger it was: samples of one finger match each other
+	Status byte   // lastEnrollSampleStatus; anything but 0, which is good, makes the sample useless
+}
+
+// PINPolicy says which PINs a key takes. The zero value is what the specification wants at least.
+type PINPolicy struct {
+	MinLength   int  // characters (Unicode code points) until authenticatorConfig wants more; 0 means 4
+	MaxLength   int  // characters; 0 means 63
+	Retries     int  // wrong PINs until the key blocks; 0 means 8, which is the most
+	ForceChange bool // the first PIN must be changed before it is good for anything
+
+	// Complexity, unless nil, refuses PINs that are too simple. It must not call the methods of the Authenticator,
+	// nor keep the PIN.
+	Complexity func(pin []byte) bool
+	URL        string // that explains Complexity to people
+}
+
+// ResetPolicy says when a key can be reset. The zero value allows it always, with a touch.
+type ResetPolicy struct {
+	Window     time.Duration // after power-up, when reset is allowed; 0 means always, where real keys have 10 seconds
+	LongTouch  bool          // wants a long touch for it even if authenticatorConfig did not ask for that
+	Transports []string      // on which reset is allowed: "usb", "nfc", "ble"; nil means all. This key is on "usb"
 }
 
 // Attestation is what a key proves about itself with a new credential.
@@ -74,17 +133,23 @@ const (
 )
 
 const (
-	defaultCapacity      = 100
-	defaultListLength    = 8
-	defaultIDLength      = 128
-	minIDLength          = 98 // a sealed ES512 key
-	defaultTouchTimeout  = 30 * time.Second
-	maxMessageSize       = 1827 // bytes in 31 packets, which fit through uhid in one go: see ServeUHID
-	minPINLength         = 4
-	firmwareVersion      = 1
-	maxPINRetries        = 8
-	maxUVRetries         = 3
-	maxPINFailuresInARow = 3
+	defaultCapacity        = 100
+	defaultListLength      = 8
+	defaultIDLength        = 128
+	minIDLength            = 98 // a sealed ES512 key
+	defaultTouchTimeout    = 30 * time.Second
+	defaultMessageSize     = 1827 // bytes in 31 packets, which fit through uhid in one go: see ServeUHID
+	minMessageSize         = 1024
+	maxMessageSize         = 7609 // what CTAPHID can carry
+	minPINLength           = 4
+	maxPINLength           = 63
+	defaultFirmwareVersion = 1
+	maxPINRetries          = 8
+	defaultUVRetries       = 3
+	maxUVRetries           = 25 // section 6.5.1
+	maxPINFailuresInARow   = 3
+	defaultEnrollSamples   = 5
+	defaultMaxFingerprints = 5
 )
 
 var defaultAAGUID = ctap2.AAGUID{
@@ -93,22 +158,37 @@ var defaultAAGUID = ctap2.AAGUID{
 
 // withDefaults returns a copy of c that shares nothing with the caller's.
 func (c Config) withDefaults() Config {
-	if c.AAGUID == (ctap2.AAGUID{}) {
-		c.AAGUID = defaultAAGUID
-	}
+	c.Version = orDefault(c.Version, CTAP21)
+	c.AAGUID = orDefault(c.AAGUID, defaultAAGUID)
 	if c.Algorithms == nil {
 		c.Algorithms = []cose.Algorithm{cose.ES256, cose.EdDSA, cose.ES384, cose.ES512, cose.RS256}
 	}
 	if c.PINUVAuthProtocols == nil {
-		c.PINUVAuthProtocols = []ctap2.PINProtocol{ctap2.PINProtocol2, ctap2.PINProtocol1}
+		c.PINUVAuthProtocols = c.Version.protocols()
 	}
+	c.Without = slices.Clone(c.Without)
 	c.Algorithms = slices.Clone(c.Algorithms)
 	c.PINUVAuthProtocols = slices.Clone(c.PINUVAuthProtocols)
+	c.Reset.Transports = slices.Clone(c.Reset.Transports)
+	c.Certifications = maps.Clone(c.Certifications)
+	c.VendorConfig = maps.Clone(c.VendorConfig)
+	c.setLimits()
+	return c
+}
+
+func (c *Config) setLimits() {
 	c.Capacity = orDefault(c.Capacity, defaultCapacity)
 	c.MaxCredentialCountInList = orDefault(c.MaxCredentialCountInList, defaultListLength)
 	c.MaxCredentialIDLength = orDefault(c.MaxCredentialIDLength, defaultIDLength)
+	c.MaxMessageSize = orDefault(c.MaxMessageSize, defaultMessageSize)
+	c.FirmwareVersion = orDefault(c.FirmwareVersion, defaultFirmwareVersion)
 	c.TouchTimeout = orDefault(c.TouchTimeout, defaultTouchTimeout)
-	return c
+	c.PIN.MinLength = orDefault(c.PIN.MinLength, minPINLength)
+	c.PIN.MaxLength = orDefault(c.PIN.MaxLength, maxPINLength)
+	c.PIN.Retries = orDefault(c.PIN.Retries, maxPINRetries)
+	c.UVRetries = orDefault(c.UVRetries, defaultUVRetries)
+	c.EnrollSamples = orDefault(c.EnrollSamples, defaultEnrollSamples)
+	c.MaxFingerprints = orDefault(c.MaxFingerprints, defaultMaxFingerprints)
 }
 
 func orDefault[T comparable](v, byDefault T) T {
@@ -119,15 +199,28 @@ func orDefault[T comparable](v, byDefault T) T {
 	return v
 }
 
-// hasU2F reports whether the key registers and authenticates over U2F. It may not with alwaysUv, since U2F cannot
-// verify the user (section 7.2).
+// hasU2F reports whether the key is made for U2F. It may not be with alwaysUv, since U2F cannot verify the user
+// (section 7.2).
 func (c *Config) hasU2F() bool { return !c.NoU2F && !c.AlwaysUV }
 
 // check refuses what no key can be.
 func (c *Config) check() error {
+	if c.Version < CTAP20 || c.Version > CTAP23 {
+		return fmt.Errorf("unknown version %v", c.Version)
+	}
 	if c.U2FOnly && !c.hasU2F() {
 		return errors.New("a key with U2F only has neither NoU2F nor AlwaysUV")
 	}
+	if c.Finger != nil && c.UserVerification != nil {
+		return errors.New("a key has either Finger or UserVerification")
+	}
+	if c.NoMCGAWithPIN && !c.hasBuiltInUV() {
+		return errors.New("a key with NoMCGAWithPIN needs built-in user verification")
+	}
+	return cmp.Or(c.checkFeatures(), c.checkAlgorithms(), c.checkLimits())
+}
+
+func (c *Config) checkAlgorithms() error {
 	for _, alg := range c.Algorithms {
 		if !canSign(alg) {
 			return fmt.Errorf("algorithm %v is not supported", alg)
@@ -141,11 +234,31 @@ func (c *Config) check() error {
 	if len(c.Algorithms) == 0 || len(c.PINUVAuthProtocols) == 0 {
 		return errors.New("a key needs an algorithm and a PIN/UV auth protocol")
 	}
-	if c.Capacity < 0 || c.MaxCredentialCountInList < 0 || c.TouchTimeout < 0 || c.ResetWindow < 0 {
-		return errors.New("negative limit")
+	return nil
+}
+
+func (c *Config) checkLimits() error {
+	for _, limit := range []struct {
+		name               string
+		value, least, most int
+	}{
+		{"Capacity", c.Capacity, 1, math.MaxInt32},
+		{"MaxCredentialCountInList", c.MaxCredentialCountInList, 1, math.MaxInt32},
+		{"MaxCredentialIDLength", c.MaxCredentialIDLength, minIDLength, math.MaxInt32},
+		{"MaxMessageSize", c.MaxMessageSize, minMessageSize, maxMessageSize},
+		{"PIN.MinLength", c.PIN.MinLength, minPINLength, maxPINLength},
+		{"PIN.MaxLength", c.PIN.MaxLength, c.PIN.MinLength, maxPINLength},
+		{"PIN.Retries", c.PIN.Retries, 1, maxPINRetries},
+		{"UVRetries", c.UVRetries, 1, maxUVRetries},
+		{"EnrollSamples", c.EnrollSamples, 1, math.MaxInt32},
+		{"MaxFingerprints", c.MaxFingerprints, 1, math.MaxInt32},
+	} {
+		if limit.value < limit.least || limit.value > limit.most {
+			return fmt.Errorf("%s is %d, must be %d to %d", limit.name, limit.value, limit.least, limit.most)
+		}
 	}
-	if c.MaxCredentialIDLength < minIDLength {
-		return fmt.Errorf("credential IDs have up to %d bytes, over the limit of %d", minIDLength, c.MaxCredentialIDLength)
+	if c.TouchTimeout < 0 || c.Reset.Window < 0 {
+		return errors.New("negative duration")
 	}
 	return nil
 }

@@ -64,7 +64,7 @@ func (a *Authenticator) getAssertion(ctx context.Context, c *call, params []byte
 		protocol:       req.PINUVAuthProtocol,
 		permission:     ctap2.PermissionGetAssertion,
 		uv:             req.Options.UserVerification,
-		required:       a.config.AlwaysUV && wantTouch,
+		required:       a.alwaysUV() && wantTouch,
 	}
 	if err := a.begin(ctx, c, auth); err != nil {
 		return nil, err

@@ -240,7 +240,7 @@ func TestBuiltInVerificationThatFails(t *testing.T) {
 	require.NoError(t, tryPIN(t, client, pin))
 	retries, err = client.UVRetries(t.Context(), 2)
 	require.NoError(t, err)
-	require.Equal(t, maxUVRetries, retries, "the PIN gives the tries back")
+	require.Equal(t, defaultUVRetries, retries, "the PIN gives the tries back")
 }
 
 func TestAlwaysUVAsksTheReaderItself(t *testing.T) {

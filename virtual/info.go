@@ -6,11 +6,6 @@ import (
 	"github.com/keyfob-go/keyfob/ctap2"
 )
 
-const (
-	extensionCredProtect = "credProtect"
-	extensionHMACSecret  = "hmac-secret"
-)
-
 // uvFingerprint is the bit of a built-in fingerprint reader in uvModality.
 const uvFingerprint = 0x02
 
@@ -19,17 +14,17 @@ func (a *Authenticator) getInfo(context.Context, *call, []byte) (any, error) {
 	remaining := uint64(max(0, a.config.Capacity-len(a.state.Credentials)))
 	info := &ctap2.Info{
 		Versions:                         a.versions(),
-		Extensions:                       []string{extensionCredProtect, extensionHMACSecret},
+		Extensions:                       a.extensions(),
 		AAGUID:                           a.config.AAGUID,
 		Options:                          a.options(),
-		MaxMsgSize:                       maxMessageSize,
+		MaxMsgSize:                       uint64(a.config.MaxMessageSize),
 		PINUVAuthProtocols:               a.config.PINUVAuthProtocols,
 		MaxCredentialCountInList:         uint64(a.config.MaxCredentialCountInList),
 		MaxCredentialIDLength:            uint64(a.config.MaxCredentialIDLength),
 		Transports:                       []string{"usb"},
 		Algorithms:                       a.algorithms(),
 		MinPINLength:                     minPINLength,
-		FirmwareVersion:                  firmwareVersion,
+		FirmwareVersion:                  a.config.FirmwareVersion,
 		RemainingDiscoverableCredentials: &remaining,
 		AttestationFormats:               []string{"packed"},
 	}
@@ -37,14 +32,14 @@ func (a *Authenticator) getInfo(context.Context, *call, []byte) (any, error) {
 		info.AttestationFormats = []string{"none"}
 	}
 	if a.hasUV() {
-		info.PreferredPlatformUVAttempts = maxUVRetries
+		info.PreferredPlatformUVAttempts = uvAttempts
 		info.UVModality = uvFingerprint
 	}
 	return info, nil
 }
 
 func (a *Authenticator) versions() []string {
-	if a.config.hasU2F() {
+	if a.hasU2F() {
 		return []string{u2fVersion, "FIDO_2_0", "FIDO_2_1"}
 	}
 	return []string{"FIDO_2_0", "FIDO_2_1"}

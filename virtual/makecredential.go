@@ -100,7 +100,7 @@ func (a *Authenticator) makeCredential(ctx context.Context, c *call, params []by
 
 // creationNeedsUV is the matrix of section 6.1.2, steps 6 to 10.
 func (a *Authenticator) creationNeedsUV(resident bool) bool {
-	return a.config.AlwaysUV || a.isProtected() && (resident || a.config.MakeCredUVRequired)
+	return a.alwaysUV() || a.isProtected() && (resident || a.makeCredUVRequired())
 }
 
 // checkMakeCredential refuses what the key can't do, and returns the algorithm of the new credential.

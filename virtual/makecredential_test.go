@@ -199,7 +199,7 @@ func TestMakeCredentialProbeIsATouch(t *testing.T) {
 	touches := 0
 	config := Config{UserPresence: func(_ context.Context, p Prompt) error {
 		touches++
-		require.Equal(t, Prompt{ctap2.CommandMakeCredential, testRP.ID}, p)
+		require.Equal(t, Prompt{Command: ctap2.CommandMakeCredential, RPID: testRP.ID}, p)
 		return nil
 	}}
 	req := newRequest()

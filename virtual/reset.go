@@ -9,14 +9,14 @@ import (
 
 // reset is authenticatorReset, section 6.6. The attestation key stays: it is of the make, not of the user.
 func (a *Authenticator) reset(ctx context.Context, c *call, _ []byte) (any, error) {
-	window := a.config.ResetWindow
+	window := a.config.Reset.Window
 	if window > 0 && time.Since(a.volatile.poweredAt) >= window {
 		return nil, ctap2.ErrNotAllowed
 	}
 	if err := a.touch(ctx, c, ""); err != nil {
 		return nil, err
 	}
-	fresh := newState()
+	fresh := newState(&a.config)
 	fresh.Attestation = a.state.Attestation
 	if err := a.update(func(s *state) { *s = *fresh }); err != nil {
 		return nil, err

@@ -32,12 +32,12 @@ const (
 	maxStateBytes = 64 << 20
 )
 
-func newState() *state {
+func newState(c *Config) *state {
 	s := &state{
 		Version:     stateVersion,
 		Secret:      make([]byte, secretSize),
-		PINRetries:  maxPINRetries,
-		UVRetries:   maxUVRetries,
+		PINRetries:  c.PIN.Retries,
+		UVRetries:   c.UVRetries,
 		Credentials: []*credential{},
 	}
 	rand.Read(s.Secret)
@@ -63,14 +63,14 @@ func (a *Authenticator) update(change func(s *state)) error {
 
 // loadState returns a new state when there is no file yet, and saves it at once: a key that cannot keep anything is
 // of no use.
-func loadState(path string) (*state, error) {
-	if path == "" {
-		return newState(), nil
+func loadState(c *Config) (*state, error) {
+	if c.StateFile == "" {
+		return newState(c), nil
 	}
-	s, err := readState(path)
+	s, err := readState(c.StateFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		s = newState()
-		err = saveState(path, s)
+		s = newState(c)
+		err = saveState(c.StateFile, s)
 	}
 	return s, err
 }

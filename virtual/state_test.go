@@ -142,7 +142,7 @@ func TestStateFileThatCannotBeWritten(t *testing.T) {
 }
 
 func FuzzParseState(f *testing.F) {
-	seed, err := json.Marshal(newState())
+	seed, err := json.Marshal(newState(new(Config)))
 	require.NoError(f, err)
 	f.Add(seed)
 	f.Add([]byte(`{"version":1,"secret":"","credentials":[null]}`))
@@ -162,13 +162,13 @@ func FuzzParseState(f *testing.F) {
 
 func TestSealedCredentialsOpenOnlyWhereTheyBelong(t *testing.T) {
 	t.Parallel()
-	s := newState()
+	s := newState(new(Config))
 	org, com := sha256.Sum256([]byte("example.org")), sha256.Sum256([]byte("example.com"))
 	c := &credential{Algorithm: cose.ES256, PrivateKey: bytes.Repeat([]byte{7}, 32), CredProtect: 2}
 	c.ID = s.seal(c, org)
 	require.Equal(t, c, s.unseal(c.ID, org))
 	require.Nil(t, s.unseal(c.ID, com))
-	require.Nil(t, newState().unseal(c.ID, org))
+	require.Nil(t, newState(new(Config)).unseal(c.ID, org))
 	for i := range c.ID {
 		broken := bytes.Clone(c.ID)
 		broken[i] ^= 1

@@ -49,7 +49,7 @@ func (a *Authenticator) dispatchU2F(request []byte) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case !a.config.hasU2F():
+	case !a.hasU2F():
 		return nil, errNotAllowed
 	}
 	switch cmd.ins {

@@ -61,7 +61,7 @@ func (a *Authenticator) verify(ctx context.Context, c *call, rpID string, tries 
 		}
 		err := a.ask(ctx, c, rpID, a.config.UserVerification)
 		if err == nil {
-			return a.update(func(s *state) { s.UVRetries = maxUVRetries })
+			return a.update(func(s *state) { s.UVRetries = a.config.UVRetries })
 		}
 		if _, ok := errors.AsType[ctap2.Status](err); ok { // no verdict of the reader: costs nothing
 			return errors.Join(err, a.update(func(s *state) { s.UVRetries++ }))
@@ -70,7 +70,22 @@ func (a *Authenticator) verify(ctx context.Context, c *call, rpID string, tries 
 	return errNotRecognized
 }
 
+// uvAttempts is how often the key asks for a finger before it gives up on a command: maxUvAttemptsForInternalRetries.
+const uvAttempts = 3
+
+// hasUV reports whether the key can verify the user now: option uv.
 func (a *Authenticator) hasUV() bool { return a.config.UserVerification != nil }
+
+// alwaysUV is option alwaysUv.
+func (a *Authenticator) alwaysUV() bool { return a.config.AlwaysUV }
+
+// makeCredUVRequired is the contrary of option makeCredUvNotRqd, which CTAP 2.0 did not have.
+func (a *Authenticator) makeCredUVRequired() bool {
+	return a.config.Version < CTAP21 || a.config.MakeCredUVRequired || a.alwaysUV()
+}
+
+// hasU2F reports whether the key answers over U2F, which cannot verify the user.
+func (a *Authenticator) hasU2F() bool { return a.config.hasU2F() && !a.alwaysUV() }
 
 func (a *Authenticator) hasPIN() bool { return a.state.PINHash != nil }
 
@@ -132,7 +147,7 @@ func (a *Authenticator) authorize(ctx context.Context, c *call, auth *authorizat
 		// otherwise.
 		return a.useToken(auth)
 	}
-	if a.config.AlwaysUV && auth.required && a.hasUV() {
+	if a.alwaysUV() && auth.required && a.hasUV() {
 		auth.uv = true
 	}
 	if !auth.uv {
@@ -141,7 +156,7 @@ func (a *Authenticator) authorize(ctx context.Context, c *call, auth *authorizat
 		}
 		return evidence{}, nil
 	}
-	err := a.verify(ctx, c, auth.rpID, maxUVRetries)
+	err := a.verify(ctx, c, auth.rpID, uvAttempts)
 	if errors.Is(err, errNotRecognized) {
 		err = a.errUVMissing()
 	}

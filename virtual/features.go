@@ -1,0 +1,131 @@
+package virtual
+
+import (
+	"fmt"
+	"slices"
+)
+
+// The options and extensions that a key may have or lack, as getInfo spells them.
+const (
+	optionRK                     = "rk"
+	optionPINUVAuthToken         = "pinUvAuthToken"
+	optionUVToken                = "uvToken"
+	optionCredMgmt               = "credMgmt"
+	optionCredMgmtPreview        = "credentialMgmtPreview"
+	optionPerCredMgmtRO          = "perCredMgmtRO"
+	optionBioEnroll              = "bioEnroll"
+	optionBioEnrollPreview       = "userVerificationMgmtPreview"
+	optionUVBioEnroll            = "uvBioEnroll"
+	optionLargeBlobs             = "largeBlobs"
+	optionConfig                 = "authnrCfg"
+	optionUVConfig               = "uvAcfg"
+	optionAlwaysUV               = "alwaysUv"
+	optionSetMinPINLength        = "setMinPINLength"
+	extensionCredProtect         = "credProtect"
+	extensionHMACSecret          = "hmac-secret"
+	extensionHMACSecretMC        = "hmac-secret-mc"
+	extensionCredBlob            = "credBlob"
+	extensionLargeBlobKey        = "largeBlobKey"
+	extensionLargeBlob           = "largeBlob"
+	extensionMinPINLength        = "minPinLength"
+	extensionPINComplexityPolicy = "pinComplexityPolicy"
+	extensionThirdPartyPayment   = "thirdPartyPayment"
+)
+
+// feature is an option or an extension of some versions.
+type feature struct {
+	name      string
+	since     Version
+	until     Version // zero for all later ones
+	extension bool
+	needs     []string           // other features; they stand before it in the list
+	when      func(*Config) bool // nil means always
+}
+
+func (c *Config) hasReader() bool { return c.Finger != nil }
+
+func (c *Config) hasBuiltInUV() bool { return c.Finger != nil || c.UserVerification != nil }
+
+func (c *Config) hasClientPIN() bool { return !c.NoClientPIN }
+
+func (c *Config) hasTokens() bool { return c.hasClientPIN() || c.hasBuiltInUV() }
+
+// allFeatures are in the order in which getInfo lists the extensions.
+var allFeatures = []feature{
+	{name: optionRK, since: CTAP20},
+	{name: optionUVToken, since: CTAP21Pre, until: CTAP21Pre, when: (*Config).hasBuiltInUV},
+	{name: optionCredMgmtPreview, since: CTAP21Pre, until: CTAP21Pre, needs: []string{optionRK}, when: (*Config).hasTokens},
+	{name: optionBioEnrollPreview, since: CTAP21Pre, until: CTAP21Pre, when: (*Config).hasReader},
+	{name: optionPINUVAuthToken, since: CTAP21, when: (*Config).hasTokens},
+	{name: optionCredMgmt, since: CTAP21, needs: []string{optionRK, optionPINUVAuthToken}},
+	{name: optionPerCredMgmtRO, since: CTAP22, needs: []string{optionCredMgmt}},
+	{name: optionBioEnroll, since: CTAP21, needs: []string{optionPINUVAuthToken}, when: (*Config).hasReader},
+	{name: optionUVBioEnroll, since: CTAP21, needs: []string{optionBioEnroll}},
+	{name: optionLargeBlobs, since: CTAP21, needs: []string{optionRK}},
+	{name: optionConfig, since: CTAP21},
+	{name: optionUVConfig, since: CTAP21, needs: []string{optionConfig}, when: (*Config).hasBuiltInUV},
+	{name: optionAlwaysUV, since: CTAP21},
+	{name: optionSetMinPINLength, since: CTAP21, needs: []string{optionConfig}, when: (*Config).hasClientPIN},
+
+	{name: extensionCredProtect, since: CTAP21Pre, extension: true},
+	{name: extensionHMACSecret, since: CTAP20, extension: true},
+	{name: extensionHMACSecretMC, since: CTAP22, extension: true, needs: []string{extensionHMACSecret}},
+	{name: extensionCredBlob, since: CTAP21, extension: true, needs: []string{optionRK}},
+	{name: extensionLargeBlobKey, since: CTAP21, extension: true, needs: []string{optionLargeBlobs}},
+	{name: extensionLargeBlob, since: CTAP23, extension: true, needs: []string{optionRK}},
+	{name: extensionMinPINLength, since: CTAP21, extension: true, needs: []string{optionSetMinPINLength}},
+	{name: extensionPINComplexityPolicy, since: CTAP22, extension: true, when: (*Config).hasClientPIN},
+	{name: extensionThirdPartyPayment, since: CTAP22, extension: true},
+}
+
+// pending are announced when their code is there.
+var pending = []string{
+	optionCredMgmt, optionCredMgmtPreview, optionBioEnroll, optionBioEnrollPreview, optionLargeBlobs, optionConfig,
+	optionAlwaysUV, extensionCredBlob, extensionHMACSecretMC, extensionLargeBlob, extensionPINComplexityPolicy,
+	extensionThirdPartyPayment, optionUVToken,
+}
+
+// features returns the names of all that the key has.
+func (c *Config) features() map[string]bool {
+	has := make(map[string]bool)
+	for _, f := range allFeatures {
+		if f.isIn(c, has) {
+			has[f.name] = true
+		}
+	}
+	return has
+}
+
+func (f *feature) isIn(c *Config, has map[string]bool) bool {
+	if c.Version < f.since || f.until != 0 && c.Version > f.until {
+		return false
+	}
+	if slices.Contains(c.Without, f.name) || f.when != nil && !f.when(c) || slices.Contains(pending, f.name) {
+		return false
+	}
+	return !slices.ContainsFunc(f.needs, func(name string) bool { return !has[name] })
+}
+
+// checkFeatures refuses names that mean nothing.
+func (c *Config) checkFeatures() error {
+	for _, name := range c.Without {
+		if !slices.ContainsFunc(allFeatures, func(f feature) bool { return f.name == name }) {
+			return fmt.Errorf("a key can't be without %q: unknown option or extension", name)
+		}
+	}
+	return nil
+}
+
+// has reports whether the key has an option or extension. It may be an option that is switched off.
+func (a *Authenticator) has(name string) bool { return a.features[name] }
+
+// extensions returns those of the key.
+func (a *Authenticator) extensions() []string {
+	var names []string
+	for _, f := range allFeatures {
+		if f.extension && a.has(f.name) {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
