@@ -16,6 +16,10 @@ type UI struct {
 	// Without this callback whatever needs a PIN fails with [ErrPINRequired].
 	PIN func(ctx context.Context, req *PINRequest) ([]byte, error)
 
+	// ChooseAccount asks which of several accounts to use and returns its index. Only ceremonies of a [Client] ask, and
+	// without the callback they use the newest.
+	ChooseAccount func(ctx context.Context, req *AccountRequest) (int, error)
+
 	// Notify tells what happens. It must return at once: the key waits meanwhile.
 	Notify func(Event)
 }
@@ -58,53 +62,6 @@ func (r *PINRequest) Retries(ctx context.Context) (int, error) {
 		r.known = &known
 	}
 	return r.known.left, nil
-}
-
-// Event is something that the user should be told.
-type Event struct {
-	Kind  EventKind
-	Key   hid.Info
-	Touch TouchReason // why the key wants, or wanted, to be touched
-}
-
-// EventKind is the kind of an event.
-type EventKind int
-
-// The kinds.
-const (
-	// EventTouch: the key waits for a touch, from this moment on. It comes exactly when the key says so.
-	EventTouch EventKind = iota + 1
-	// EventProcessing: the key waits no longer and is busy.
-	EventProcessing
-)
-
-// TouchReason is what a touch will mean.
-type TouchReason int
-
-// The reasons.
-const (
-	TouchToRegister     TouchReason = iota + 1 // create a credential
-	TouchToAuthenticate                        // use a credential
-	TouchToVerify                              // prove who you are, by a fingerprint or a PIN on the key itself
-	TouchToSelect                              // choose this key
-	TouchToReset                               // destroy everything on the key
-)
-
-// String returns what the touch does: "register", "reset".
-func (r TouchReason) String() string {
-	switch r {
-	case TouchToRegister:
-		return "register"
-	case TouchToAuthenticate:
-		return "authenticate"
-	case TouchToVerify:
-		return "verify"
-	case TouchToSelect:
-		return "select"
-	case TouchToReset:
-		return "reset"
-	}
-	return "unknown"
 }
 
 // client returns a client whose keepalives become events.
