@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"authenticator": {
 		"webauthn", "ctap1", "ctap2", "ctaphid", "hid", "cose", "internal/ctapcbor", "golang.org/x/text/unicode/norm",
 	},
-	"virtual": {"ctap1", "ctap2", "ctaphid", "cose", "internal/attest", "internal/ctapcbor", "golang.org/x/sys/unix"},
+	"virtual": {"ctap1", "ctap2", "ctaphid", "cose", "hid", "internal/attest", "internal/ctapcbor", "golang.org/x/sys/unix"},
 
 	"cmd/keyfob": {
 		"authenticator", "webauthn", "virtual", "ctap2", "ctaphid", "cose", "hid", "internal/redact", "golang.org/x/term",
