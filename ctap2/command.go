@@ -10,24 +10,42 @@ type Command byte
 
 // The commands of CTAP 2.3, section 6.
 const (
-	CommandMakeCredential   Command = 0x01
-	CommandGetAssertion     Command = 0x02
-	CommandGetInfo          Command = 0x04
-	CommandClientPIN        Command = 0x06
-	CommandReset            Command = 0x07
-	CommandGetNextAssertion Command = 0x08
-	CommandSelection        Command = 0x0b
+	CommandMakeCredential       Command = 0x01
+	CommandGetAssertion         Command = 0x02
+	CommandGetInfo              Command = 0x04
+	CommandClientPIN            Command = 0x06
+	CommandReset                Command = 0x07
+	CommandGetNextAssertion     Command = 0x08
+	CommandBioEnrollment        Command = 0x09
+	CommandCredentialManagement Command = 0x0a
+	CommandSelection            Command = 0x0b
+	CommandLargeBlobs           Command = 0x0c
+	CommandConfig               Command = 0x0d
+
+	CommandBioEnrollmentPreview        Command = 0x40 // of "FIDO_2_1_PRE"
+	CommandCredentialManagementPreview Command = 0x41
 )
 
 var commandNames = map[Command]string{
-	CommandMakeCredential:   "makeCredential",
-	CommandGetAssertion:     "getAssertion",
-	CommandGetInfo:          "getInfo",
-	CommandClientPIN:        "clientPIN",
-	CommandReset:            "reset",
-	CommandGetNextAssertion: "getNextAssertion",
-	CommandSelection:        "selection",
+	CommandMakeCredential:       "makeCredential",
+	CommandGetAssertion:         "getAssertion",
+	CommandGetInfo:              "getInfo",
+	CommandClientPIN:            "clientPIN",
+	CommandReset:                "reset",
+	CommandGetNextAssertion:     "getNextAssertion",
+	CommandBioEnrollment:        "bioEnrollment",
+	CommandCredentialManagement: "credentialManagement",
+	CommandSelection:            "selection",
+	CommandLargeBlobs:           "largeBlobs",
+	CommandConfig:               "config",
+
+	CommandBioEnrollmentPreview:        "bioEnrollment preview",
+	CommandCredentialManagementPreview: "credentialManagement preview",
 }
+
+// Subcommand is the subcommand of a command that has several: authenticatorClientPIN, authenticatorBioEnrollment,
+// authenticatorCredentialManagement or authenticatorConfig. Each of them counts from one.
+type Subcommand uint
 
 // String returns the command's name in the specification without "authenticator".
 func (c Command) String() string {

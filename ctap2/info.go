@@ -97,6 +97,13 @@ func (i *Info) Option(name string) (value, present bool) {
 // "FIDO_2_3".
 func (i *Info) HasVersion(version string) bool { return slices.Contains(i.Versions, version) }
 
+// AtLeastCTAP21 reports whether the authenticator speaks CTAP 2.1 or later. The preview "FIDO_2_1_PRE" is not enough.
+func (i *Info) AtLeastCTAP21() bool {
+	return slices.ContainsFunc(i.Versions, func(v string) bool {
+		return v == "FIDO_2_1" || v == "FIDO_2_2" || v == "FIDO_2_3"
+	})
+}
+
 // HasExtension reports whether the authenticator supports the extension: "hmac-secret", "credProtect", ...
 func (i *Info) HasExtension(id string) bool { return slices.Contains(i.Extensions, id) }
 

@@ -103,15 +103,20 @@ func traceStatus(s Status) string {
 }
 
 // publicMembers are the members whose byte strings are no secret, wherever in them they are.
-var publicMembers = map[Command]struct{ request, response []int64 }{
-	CommandMakeCredential:   {[]int64{0x01, 0x02, 0x03, 0x05}, []int64{memberAuthData, 0x03}},
-	CommandGetAssertion:     {[]int64{0x02, 0x03}, []int64{0x01, memberAuthData, 0x03, 0x04}},
-	CommandGetNextAssertion: {nil, []int64{0x01, memberAuthData, 0x03, 0x04}},
-	CommandGetInfo:          {nil, []int64{0x03, 0x1c}},                             // aaguid, pinComplexityPolicyURL
-	CommandClientPIN:        {[]int64{0x03}, []int64{0x01}},                         // keyAgreement
-	0x0a:                    {[]int64{0x02}, []int64{0x03, 0x04, 0x06, 0x07, 0x08}}, // credentialManagement
-	0x41:                    {[]int64{0x02}, []int64{0x03, 0x04, 0x06, 0x07, 0x08}}, // its prototype
+var publicMembers = map[Command]publicBytes{
+	CommandMakeCredential:              {[]int64{0x01, 0x02, 0x03, 0x05}, []int64{memberAuthData, 0x03}},
+	CommandGetAssertion:                {[]int64{0x02, 0x03}, []int64{0x01, memberAuthData, 0x03, 0x04}},
+	CommandGetNextAssertion:            {nil, []int64{0x01, memberAuthData, 0x03, 0x04}},
+	CommandGetInfo:                     {nil, []int64{0x03, 0x1c}},     // aaguid, pinComplexityPolicyURL
+	CommandClientPIN:                   {[]int64{0x03}, []int64{0x01}}, // keyAgreement
+	CommandCredentialManagement:        managementMembers,
+	CommandCredentialManagementPreview: managementMembers,
 }
+
+// managementMembers leave out the keys of large blobs. Templates of fingerprints and large blobs are nobody's business.
+var managementMembers = publicBytes{[]int64{0x02}, []int64{0x03, 0x04, 0x06, 0x07, 0x08}}
+
+type publicBytes struct{ request, response []int64 }
 
 const memberAuthData = 0x02
 

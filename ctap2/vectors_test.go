@@ -36,6 +36,10 @@ type vectors struct {
 		Key, Nonce, Ciphertext, AAD, SerializedArray, InitialArray string
 		OrigSize                                                   uint64
 	}
+	EncInfo struct {
+		PersistentPINUVAuthToken                                           string `json:"persistentPinUvAuthToken"`
+		DeviceIdentifier, EncIdentifier, CredStoreState, EncCredStoreState string
+	}
 }
 
 type exchange struct {
@@ -103,8 +107,8 @@ func (v *vectors) client(t *testing.T, e exchange) *Client {
 	return &Client{Transport: s, entropy: &fixedEntropy{key: key}}
 }
 
-// replay runs the client call that the name of a clientPIN exchange stands for, and checks its result.
-func (v *vectors) replay(t *testing.T, e exchange) {
+// replayClientPIN runs the client call that the name of an exchange stands for, and checks its result.
+func (v *vectors) replayClientPIN(t *testing.T, full string, e exchange) {
 	ctx, c, p := t.Context(), v.client(t, e), e.PINUVAuthProtocol
 	pin, newPIN := []byte(v.PIN), []byte(v.NewPIN)
 	secret := func() *SharedSecret {
@@ -115,7 +119,7 @@ func (v *vectors) replay(t *testing.T, e exchange) {
 	}
 	var token *Token
 	var err error
-	switch name, _, _ := strings.Cut(strings.TrimPrefix(e.Name, "clientPIN/"), " "); name {
+	switch name, _, _ := strings.Cut(full, " "); name {
 	case "getPINRetries":
 		retries, powerCycle, err := c.PINRetries(ctx, p)
 		require.NoError(t, err)
@@ -149,17 +153,35 @@ func (v *vectors) replay(t *testing.T, e exchange) {
 	}
 }
 
-func TestClientPINVectors(t *testing.T) {
+// Every exchange, none left out: the client sends the request byte for byte and understands the response.
+func TestVectors(t *testing.T) {
+	t.Parallel()
 	v := loadVectors(t)
-	ran := map[PINProtocol]int{}
+	require.Len(t, v.Exchanges, 58)
 	for _, e := range v.Exchanges {
-		if !strings.HasPrefix(e.Name, "clientPIN/") {
-			continue
-		}
-		ran[e.PINUVAuthProtocol]++
-		t.Run(fmt.Sprintf("protocol %d/%s", e.PINUVAuthProtocol, e.Name), func(t *testing.T) { v.replay(t, e) })
+		t.Run(fmt.Sprintf("protocol %d/%s", e.PINUVAuthProtocol, e.Name), func(t *testing.T) {
+			t.Parallel()
+			kind, name, _ := strings.Cut(e.Name, "/")
+			switch kind {
+			case "clientPIN":
+				v.replayClientPIN(t, name, e)
+			case "makeCredential", "getAssertion":
+				v.replayRequest(t, e)
+			case "hmac-secret":
+				v.replayHMACSecret(t, e)
+			case "credentialManagement":
+				v.replayCredentialManagement(t, name, e)
+			case "bioEnrollment":
+				v.replayBioEnrollment(t, name, e)
+			case "config":
+				v.replayConfig(t, name, e)
+			case "largeBlobs":
+				v.replayLargeBlobs(t, name, e)
+			default:
+				t.Fatal("nobody knows this exchange")
+			}
+		})
 	}
-	require.Equal(t, map[PINProtocol]int{1: 9, 2: 8}, ran)
 }
 
 func TestPINProtocolVectors(t *testing.T) {
@@ -205,60 +227,47 @@ func (v *vectors) secret(t testing.TB, p PINProtocol) *SharedSecret {
 	return s
 }
 
-func TestHMACSecretVectors(t *testing.T) {
-	v := loadVectors(t)
-	ran := 0
-	for _, e := range v.Exchanges {
-		if e.ExtensionInput == "" {
-			continue
-		}
-		ran++
-		t.Run(fmt.Sprintf("protocol %d/%s", e.PINUVAuthProtocol, e.Name), func(t *testing.T) {
-			s := v.secret(t, e.PINUVAuthProtocol)
-			input, err := NewHMACSecretInput(s, unhex(t, e.Salts))
-			require.NoError(t, err)
-			b, err := ctapcbor.Marshal(GetAssertionExtensions{HMACSecret: input})
-			require.NoError(t, err)
-			require.Equal(t, e.ExtensionInput, hex.EncodeToString(b))
-			out, err := s.Decrypt(unhex(t, e.ExtensionOutputEncrypted))
-			require.NoError(t, err)
-			require.Equal(t, e.ExtensionOutput, hex.EncodeToString(out))
-		})
-	}
-	require.Equal(t, 4, ran)
+func (v *vectors) replayHMACSecret(t *testing.T, e exchange) {
+	s := v.secret(t, e.PINUVAuthProtocol)
+	input, err := NewHMACSecretInput(s, unhex(t, e.Salts))
+	require.NoError(t, err)
+	b, err := ctapcbor.Marshal(GetAssertionExtensions{HMACSecret: input})
+	require.NoError(t, err)
+	require.Equal(t, e.ExtensionInput, hex.EncodeToString(b))
+	out, err := s.Decrypt(unhex(t, e.ExtensionOutputEncrypted))
+	require.NoError(t, err)
+	require.Equal(t, e.ExtensionOutput, hex.EncodeToString(out))
 }
 
-// The requests of the makeCredential and getAssertion vectors are made of fixed inputs: decode, send, compare.
-func TestCredentialRequestVectors(t *testing.T) {
-	v := loadVectors(t)
-	ran := 0
-	for _, e := range v.Exchanges {
-		if e.Name != "makeCredential/token" && e.Name != "getAssertion/token" {
-			continue
-		}
-		ran++
-		t.Run(fmt.Sprintf("protocol %d/%s", e.PINUVAuthProtocol, e.Name), func(t *testing.T) {
-			request := unhex(t, e.Messages[0].Request)
-			token := &Token{protocol: e.PINUVAuthProtocol, key: unhex(t, v.PINUVAuthToken32)}
-			var again any
-			if Command(request[0]) == CommandMakeCredential {
-				var req MakeCredentialRequest
-				require.NoError(t, ctapcbor.Unmarshal(request[1:], &req))
-				require.Equal(t, req.PINUVAuthParam, token.Authenticate(req.ClientDataHash))
-				require.True(t, req.Options.ResidentKey)
-				require.EqualValues(t, CredProtectUVOptionalWithID, req.Extensions.CredProtect)
-				again = req
-			} else {
-				var req GetAssertionRequest
-				require.NoError(t, ctapcbor.Unmarshal(request[1:], &req))
-				require.Equal(t, req.PINUVAuthParam, token.Authenticate(req.ClientDataHash))
-				require.True(t, *req.Options.UserPresence)
-				again = req
-			}
-			b, err := ctapcbor.Marshal(again)
-			require.NoError(t, err)
-			require.True(t, bytes.Equal(request[1:], b), "want %x\ngot  %x", request[1:], b)
-		})
+// replayRequest decodes a request that is made of fixed inputs, and encodes it again.
+func (v *vectors) replayRequest(t *testing.T, e exchange) {
+	request := unhex(t, e.Messages[0].Request)
+	token := v.token(t, e.PINUVAuthProtocol)
+	var again any
+	if Command(request[0]) == CommandMakeCredential {
+		var req MakeCredentialRequest
+		require.NoError(t, ctapcbor.Unmarshal(request[1:], &req))
+		require.Equal(t, req.PINUVAuthParam, token.Authenticate(req.ClientDataHash))
+		require.True(t, req.Options.ResidentKey)
+		require.EqualValues(t, CredProtectUVOptionalWithID, req.Extensions.CredProtect)
+		again = req
+	} else {
+		var req GetAssertionRequest
+		require.NoError(t, ctapcbor.Unmarshal(request[1:], &req))
+		require.Equal(t, req.PINUVAuthParam, token.Authenticate(req.ClientDataHash))
+		require.True(t, *req.Options.UserPresence)
+		again = req
 	}
-	require.Equal(t, 4, ran)
+	b, err := ctapcbor.Marshal(again)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(request[1:], b), "want %x\ngot  %x", request[1:], b)
+}
+
+func (v *vectors) token(t *testing.T, p PINProtocol) *Token {
+	if p == 0 {
+		return nil
+	}
+	token, err := NewToken(p, unhex(t, v.PINUVAuthToken32))
+	require.NoError(t, err)
+	return token
 }
