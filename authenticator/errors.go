@@ -102,6 +102,7 @@ var kinds = []struct {
 	kind Kind
 }{
 	{hid.ErrRemoved, KindRemoved},
+	{hid.ErrBusy, KindBusy},
 	{fs.ErrPermission, KindPermission},
 	{fs.ErrNotExist, KindNoDevice},
 	{context.Canceled, KindCancelled},

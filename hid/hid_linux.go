@@ -16,6 +16,10 @@ var hidrawRemoved = []error{unix.EIO, unix.ENODEV, unix.ESHUTDOWN}
 var errNotHidraw = errors.New("not a hidraw node")
 
 func open(path string) (*Device, error) {
+	return inTurn(func() (*Device, error) { return openOnce(path) })
+}
+
+func openOnce(path string) (*Device, error) {
 	f, err := openNode(path)
 	if err != nil {
 		return nil, explainOpen(err)
@@ -42,8 +46,9 @@ func openNode(path string) (*os.File, error) {
 	return os.OpenFile(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 }
 
-// describe asks the open node itself for its report descriptor and names. sysfs may be hidden (in a container) and
-// its names may by now mean another device; so all that it adds here is the names that the ioctls don't have.
+// describe asks the open node itself for its report descriptor and names, and takes its lock. sysfs may be hidden (in
+// a container) and its names may by now mean another device; so all that it adds here is the names that the ioctls
+// don't have.
 func describe(f *os.File, path string) (backend, error) {
 	b := backend{conn: f, removed: hidrawRemoved, alwaysNumbered: true}
 	rc, err := f.SyscallConn()
@@ -51,55 +56,14 @@ func describe(f *os.File, path string) (backend, error) {
 		return backend{}, err
 	}
 	controlErr := rc.Control(func(fd uintptr) {
-		if b.reports, err = readReports(int(fd)); err == nil {
+		if b.reports, _, err = readReports(int(fd)); err != nil {
+			return
+		}
+		if err = lock(int(fd)); err == nil {
 			b.info = readInfo(int(fd), path)
 		}
 	})
 	return b, errors.Join(controlErr, err)
-}
-
-func readReports(fd int) (reports, error) {
-	size, err := unix.IoctlGetUint32(fd, unix.HIDIOCGRDESCSIZE)
-	if errors.Is(err, unix.ENOTTY) || errors.Is(err, unix.EINVAL) {
-		return reports{}, errNotHidraw
-	}
-	if err != nil {
-		return reports{}, fmt.Errorf("report descriptor: %w", err)
-	}
-	if size > maxDescriptor {
-		return reports{}, fmt.Errorf("report descriptor of %d bytes is too long", size)
-	}
-	desc := unix.HIDRawReportDescriptor{Size: size}
-	if err := unix.IoctlHIDGetDesc(fd, &desc); err != nil {
-		return reports{}, fmt.Errorf("report descriptor: %w", err)
-	}
-	r, _, err := parseDescriptor(desc.Value[:size])
-	return r, err
-}
-
-// readInfo collects what is known about the node. Names are a courtesy, so none of them makes opening fail.
-func readInfo(fd int, path string) Info {
-	info := Info{Path: path}
-	if raw, err := unix.IoctlHIDGetRawInfo(fd); err == nil {
-		info.Bus, info.VendorID, info.ProductID = linuxBus(raw.Bustype), uint16(raw.Vendor), uint16(raw.Product)
-	}
-	name, _ := unix.IoctlHIDGetRawName(fd)
-	uniq, _ := unix.IoctlHIDGetRawUniq(fd) // since Linux 5.6
-	info.setNames(name, uniq)
-	if dir, ok := sysfsDevice(fd); ok {
-		info.setUSBNames(dir)
-	}
-	return info
-}
-
-// sysfsDevice finds the HID device of an open node by its device number: the path may be a link or have any name.
-func sysfsDevice(fd int) (dir string, ok bool) {
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return "", false
-	}
-	rdev := uint64(st.Rdev) // 32 bits wide on some CPUs
-	return fmt.Sprintf("/sys/dev/char/%d:%d/device", unix.Major(rdev), unix.Minor(rdev)), true
 }
 
 // explainOpen adds what to do about an error that opening a node gave or would give.

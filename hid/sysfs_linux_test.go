@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,6 +26,7 @@ func newFakeSysfs(t testing.TB) *fakeSysfs {
 		class:  filepath.Join(root, "sys/class/hidraw"),
 		dev:    filepath.Join(root, "dev"),
 		access: func(string) error { return nil },
+		ask:    func(string) (Info, bool) { return Info{}, false },
 	}}
 	s.mkdir(t, s.class)
 	return s
@@ -100,6 +102,8 @@ HID_UNIQ=
 MODALIAS=hid:b0003g0001v00001050p00000407
 `
 
+const yubikeyPort = "port:1050:0407:usb-0000:00:14.0-4/input1"
+
 func fakeKey(t testing.TB) fakeHID {
 	return fakeHID{descriptor: unhex(t, keyDescriptor), uevent: yubikeyUevent}
 }
@@ -115,21 +119,28 @@ func TestListTellsAboutEachKey(t *testing.T) {
 		{"USB names", yubikeyUevent,
 			map[string]string{"manufacturer": "Yubico\n", "product": "YubiKey OTP+FIDO+CCID\n", "serial": "0012345\n"},
 			Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407, Manufacturer: "Yubico", Product: "YubiKey OTP+FIDO+CCID",
-				Serial: "0012345"}},
+				Serial: "0012345", StableID: "serial:1050:0407:0012345"}},
 		{"USB without a manufacturer", yubikeyUevent, map[string]string{"product": "YubiKey\n"},
-			Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407, Product: "YubiKey"}},
+			Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407, Product: "YubiKey", StableID: yubikeyPort}},
 		{"USB names without a serial number", "HID_ID=0003:00001050:00000407\nHID_UNIQ=42\n",
 			map[string]string{"manufacturer": "Yubico\n"},
-			Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407, Manufacturer: "Yubico", Serial: "42"}},
+			Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407, Manufacturer: "Yubico", Serial: "42",
+				StableID: "serial:1050:0407:42"}},
 		{"USB files vanished", yubikeyUevent, map[string]string{},
-			Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407, Product: "Yubico YubiKey OTP+FIDO+CCID"}},
+			Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407, Product: "Yubico YubiKey OTP+FIDO+CCID",
+				StableID: yubikeyPort}},
 		{"USB device without names, name made up by the kernel",
 			"HID_ID=0003:00001050:00000407\nHID_NAME=HID 1050:0407\n", map[string]string{},
 			Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407}},
 		{"emulated over uhid", "HID_ID=0003:00001209:0000F1D0\nHID_NAME=keyfob\nHID_UNIQ=7\n", nil,
-			Info{Bus: BusUSB, VendorID: 0x1209, ProductID: 0xf1d0, Product: "keyfob", Serial: "7"}},
-		{"Bluetooth", "HID_ID=0005:0000096E:00000858\nHID_NAME=FT-BLE\nHID_UNIQ=c0:ff:ee:00:00:01\n", nil,
-			Info{Bus: BusBluetooth, VendorID: 0x96e, ProductID: 0x858, Product: "FT-BLE", Serial: "c0:ff:ee:00:00:01"}},
+			Info{Bus: BusUSB, VendorID: 0x1209, ProductID: 0xf1d0, Product: "keyfob", Serial: "7",
+				StableID: "serial:1209:f1d0:7"}},
+		{"Bluetooth", "HID_ID=0005:0000096E:00000858\nHID_NAME=FT-BLE\nHID_PHYS=00:11:22:33:44:55\n" +
+			"HID_UNIQ=c0:ff:ee:00:00:01\n", nil,
+			Info{Bus: BusBluetooth, VendorID: 0x96e, ProductID: 0x858, Product: "FT-BLE", Serial: "c0:ff:ee:00:00:01",
+				StableID: "serial:096e:0858:c0:ff:ee:00:00:01"}},
+		{"Bluetooth with the address of the radio only", "HID_ID=0005:0000096E:00000858\nHID_PHYS=00:11:22:33:44:55\n", nil,
+			Info{Bus: BusBluetooth, VendorID: 0x96e, ProductID: 0x858}},
 		{"virtual bus", "HID_ID=0006:00001209:0000F1D0\n", nil, Info{Bus: BusVirtual, VendorID: 0x1209, ProductID: 0xf1d0}},
 		{"I2C", "HID_ID=0018:00001209:0000F1D0\n", nil, Info{VendorID: 0x1209, ProductID: 0xf1d0}},
 		{"IDs of 32 bits", "HID_ID=0003:DEAD1050:BEEF0407\n", nil, Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407}},
@@ -150,6 +161,7 @@ func TestListTellsAboutEachKey(t *testing.T) {
 			infos, err := s.list()
 			require.NoError(t, err)
 			tc.want.Path = filepath.Join(s.dev, "hidraw3") // which isn't there: List opens no node
+			tc.want.instance = "0003:1050:0407.0003"
 			require.Equal(t, []Info{tc.want}, infos)
 		})
 	}
@@ -170,7 +182,7 @@ func TestListDoesNotTakeTheNamesOfTheRadio(t *testing.T) {
 	s.link(t, device, filepath.Join(s.class, "hidraw0/device"))
 	infos, err := s.list()
 	require.NoError(t, err)
-	require.Equal(t, []Info{{Path: filepath.Join(s.dev, "hidraw0")}}, infos)
+	require.Equal(t, []Info{{Path: filepath.Join(s.dev, "hidraw0"), instance: "0005:096E:0858.0001"}}, infos)
 }
 
 func TestListOneBadNodeHidesNoOther(t *testing.T) {
@@ -209,14 +221,102 @@ func TestListNoKey(t *testing.T) {
 	require.Empty(t, s.paths(t), "no folder")
 }
 
-func TestListUnreadableClass(t *testing.T) {
+func TestListUnreadable(t *testing.T) {
 	t.Parallel()
 	s := newFakeSysfs(t)
 	s.write(t, s.root, "file", "")
 	s.class = filepath.Join(s.root, "file")
+	s.mkdir(t, s.dev)
+	require.Empty(t, s.paths(t), "no nodes, whatever sysfs would say")
+	s.dev = s.class
 	_, err := s.list()
 	require.ErrorIs(t, err, syscall.ENOTDIR)
 	require.ErrorContains(t, err, "hid: list: ")
+}
+
+// hide has the nodes themselves tell what sysfs does not, by their names, and notes which of them are asked.
+func (s *fakeSysfs) hide(keys ...string) (asked *[]string) {
+	asked = new([]string)
+	s.ask = func(path string) (Info, bool) {
+		*asked = append(*asked, filepath.Base(path))
+		return Info{Path: path, Product: "asked"}, slices.Contains(keys, filepath.Base(path))
+	}
+	return asked
+}
+
+func TestListWithoutSysfsAsksTheNodes(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		hide func(t *testing.T, s *fakeSysfs)
+	}{
+		{"empty folder", func(*testing.T, *fakeSysfs) {}},
+		{"no folder", func(t *testing.T, s *fakeSysfs) { require.NoError(t, os.Remove(s.class)) }},
+		{"unreadable folder", func(t *testing.T, s *fakeSysfs) {
+			require.NoError(t, os.Remove(s.class))
+			s.write(t, filepath.Dir(s.class), "hidraw", "a file")
+		}},
+		{"names only", func(t *testing.T, s *fakeSysfs) {
+			for _, node := range []string{"hidraw0", "hidraw2", "hidraw10"} {
+				s.link(t, "../../devices/hidden/"+node, filepath.Join(s.class, node))
+			}
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := newFakeSysfs(t)
+			s.mkdir(t, s.dev)
+			for _, name := range []string{"hidraw10", "hidraw0", "hidraw2", "hidraw", "hidraw1x", "hiddev0", "null"} {
+				s.write(t, s.dev, name, "")
+			}
+			tc.hide(t, s)
+			asked := s.hide("hidraw2", "hidraw10")
+			require.Equal(t, []string{"hidraw2", "hidraw10"}, s.paths(t))
+			require.Equal(t, []string{"hidraw0", "hidraw2", "hidraw10"}, *asked)
+		})
+	}
+}
+
+func TestListAsksOnlyNodesThatSysfsHides(t *testing.T) {
+	t.Parallel()
+	s := newFakeSysfs(t)
+	s.add(t, 0, fakeKey(t))
+	s.add(t, 1, fakeHID{})
+	s.add(t, 2, fakeHID{descriptor: unhex(t, bootKeyboard)})
+	asked := s.hide("hidraw1")
+	require.Equal(t, []string{"hidraw0", "hidraw1"}, s.paths(t))
+	require.Equal(t, []string{"hidraw1"}, *asked)
+}
+
+func TestAskNodeRefusesWhatIsNotHidraw(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, pipe := filepath.Join(dir, "hidraw0"), filepath.Join(dir, "hidraw1")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	for _, path := range []string{"/dev/null", file, pipe, dir, filepath.Join(dir, "missing")} {
+		info, ok := askNode(path)
+		require.False(t, ok)
+		require.Empty(t, info)
+	}
+}
+
+// A key that is plugged in again gets the next number from the kernel, and so is another instance in the same place.
+func TestListTellsInstancesApart(t *testing.T) {
+	t.Parallel()
+	s := newFakeSysfs(t)
+	s.add(t, 0, fakeKey(t))
+	first, err := s.list()
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(filepath.Join(s.class, "hidraw0")))
+	again := s.add(t, 1, fakeKey(t))
+	s.link(t, filepath.Join(again, "hidraw/hidraw1"), filepath.Join(s.class, "hidraw0"))
+	require.NoError(t, os.Remove(filepath.Join(s.class, "hidraw1")))
+	second, err := s.list()
+	require.NoError(t, err)
+	require.Equal(t, first[0].Path, second[0].Path)
+	require.Equal(t, first[0].StableID, second[0].StableID)
+	require.NotEqual(t, first[0].instance, second[0].instance)
 }
 
 func TestListNoPermission(t *testing.T) {
@@ -277,7 +377,8 @@ func FuzzUevent(f *testing.F) {
 	f.Add("HID_ID=0005:DEAD096E:00000858\nHID_NAME=HID 096e:\x03\x030858") // the kernel's own name, once it is clean
 	f.Fuzz(func(t *testing.T, uevent string) {
 		var info Info
-		info.setUevent(uevent)
+		port := info.setUevent(uevent)
+		require.NotContains(t, port, "\n")
 		bus, known := map[Bus]int{BusUSB: 3, BusBluetooth: 5, BusVirtual: 6}[info.Bus]
 		if !known {
 			return

@@ -40,8 +40,8 @@ func (k EventKind) String() string {
 //
 // The events are the difference between what the receiver was told and what is there, so no interface is missed between
 // the list and the first event, or told twice, and a slow receiver costs nothing: what came and went before the
-// receiver looked is not told at all. A key that was pulled and plugged in again is Removed and Added, even if its Path is the
-// same. Like [List], Watch opens no device and knows nothing about Unix-domain sockets.
+// receiver looked is not told at all. A key that was pulled and plugged in again is Removed and Added, even if its Path
+// is the same. Like [List], Watch opens no device and knows nothing about Unix-domain sockets.
 //
 // On Linux and others a node exists for some milliseconds before the system gives its user the permission to open it.
 // Who waits for a key therefore waits for an event whose Info has no Err, Added or Changed.
@@ -182,23 +182,28 @@ func (i Info) equal(j Info) bool {
 // pollInterval is how often to look where nobody tells.
 const pollInterval = time.Second
 
-// poll is changes for systems and places where nobody tells: there may always have been one.
+// poll is changes for systems where nobody tells: there may always have been one.
 func poll(ctx context.Context, interval time.Duration) <-chan struct{} {
 	changed := make(chan struct{}, 1)
 	go func() {
 		defer close(changed)
-		tick := time.NewTicker(interval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				signal(changed)
-			case <-ctx.Done():
-				return
-			}
-		}
+		tick(ctx, interval, changed)
 	}()
 	return changed
+}
+
+// tick signals in intervals until ctx is done.
+func tick(ctx context.Context, interval time.Duration, changed chan<- struct{}) {
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			signal(changed)
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // signal says that something may have changed, unless that has been said and not been heard yet.

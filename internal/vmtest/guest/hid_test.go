@@ -27,10 +27,11 @@ func TestListFindsUSBKeys(t *testing.T) {
 	require.NoError(t, err)
 	require.ElementsMatch(t, []hid.Info{key.Info, second.Info}, found)
 	require.Regexp(t, `^/dev/hidraw\d+$`, key.Path)
-	require.Equal(t, hid.Info{
+	require.EqualExportedValues(t, hid.Info{
 		Path: key.Path, Bus: hid.BusUSB, VendorID: 0x1209, ProductID: 0xf1d0,
-		Manufacturer: "Example Inc.", Product: "Echo key", Serial: key.Serial,
+		Manufacturer: "Example Inc.", Product: "Echo key", Serial: key.Serial, StableID: "serial:1209:f1d0:" + key.Serial,
 	}, key.Info)
+	require.Equal(t, key.Info, openKey(t, key.Path).Info())
 }
 
 // attachKeyboard plugs in what has a node and is no key.

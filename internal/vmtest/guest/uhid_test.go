@@ -36,7 +36,7 @@ func TestUHID(t *testing.T) {
 
 	isOurs := func(info hid.Info) bool { return info.VendorID == 0x1209 && info.ProductID == 0xf1d1 }
 	info := waitForKeys(t, isOurs, 1)[0]
-	require.Equal(t, hid.Info{
+	require.EqualExportedValues(t, hid.Info{
 		Path: info.Path, Bus: info.Bus, VendorID: 0x1209, ProductID: 0xf1d1, Product: "Example uhid key",
 	}, info)
 
