@@ -72,6 +72,9 @@ func TestEmptyAndForeignAnswersAreRefused(t *testing.T) {
 		"pinToken":       func(c *Client) error { _, err := c.PINToken(t.Context(), secret, []byte("1234")); return err },
 		"uvToken":        func(c *Client) error { _, err := c.UVToken(t.Context(), secret, 1, ""); return err },
 	}
+	for name, call := range managementCalls {
+		commands[name] = func(c *Client) error { return call(t.Context(), c) }
+	}
 	bad := map[string]string{
 		"nothing at all":     "",
 		"no map":             "00",

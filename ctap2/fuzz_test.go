@@ -42,5 +42,41 @@ func FuzzResponses(f *testing.F) {
 		if token, err := c.token(ctx, secret, &ClientPINRequest{}); err == nil && len(token.key) != 32 {
 			t.Fatalf("accepted a token of %d bytes", len(token.key))
 		}
+		fuzzManagement(t, c)
 	})
+}
+
+func fuzzManagement(t *testing.T, c *Client) {
+	ctx, m, b := t.Context(), CredentialManagement{Client: c}, BioEnrollment{Client: c}
+	m.Metadata(ctx)
+	if r, err := m.EnumerateRPsBegin(ctx); err == nil && *r.TotalRPs > 0 && (r.RP == nil || len(r.RPIDHash) != 32) {
+		t.Fatalf("accepted %+v", r)
+	}
+	if r, err := m.EnumerateRPsNext(ctx); err == nil && (r.RP == nil || len(r.RPIDHash) != 32) {
+		t.Fatalf("accepted %+v", r)
+	}
+	r, err := m.EnumerateCredentialsBegin(ctx, [32]byte{})
+	if err == nil && *r.TotalCredentials > 0 && (r.User == nil || len(r.CredentialID.ID) == 0 || len(r.PublicKey) == 0) {
+		t.Fatalf("accepted %+v", r)
+	}
+	r, err = m.EnumerateCredentialsNext(ctx)
+	if err == nil && (r.User == nil || len(r.CredentialID.ID) == 0 || len(r.PublicKey) == 0) {
+		t.Fatalf("accepted %+v", r)
+	}
+	b.Modality(ctx)
+	b.SensorInfo(ctx)
+	if id, sample, err := b.EnrollBegin(ctx, 0); err == nil && (len(id) == 0 || sample.Status.String() == "") {
+		t.Fatalf("accepted %x, %v", id, sample)
+	}
+	b.EnrollNext(ctx, []byte{1}, 0)
+	if fingers, err := b.Enrollments(ctx); err == nil {
+		for _, f := range fingers {
+			if len(f.ID) == 0 {
+				t.Fatal("accepted a finger without an ID")
+			}
+		}
+	}
+	if fragment, err := c.GetLargeBlobs(ctx, 0, 16); err == nil && (fragment == nil || len(fragment) > 16) {
+		t.Fatalf("accepted %x", fragment)
+	}
 }

@@ -103,6 +103,26 @@ func TestTraceNotation(t *testing.T) {
 > makeCredential {8: h''}
 < 0x33 PIN/UV authentication invalid
 `},
+		"a managed credential": {"0a a4 01 04 02 a1 01 41 aa 03 02 04 41 bb", "00 a4 06 a1 62 6964 41 01 07 a1 62 6964 41 02 08 a1 21 41 03 0b 41 cc", `
+> credentialManagement {1: 4, 2: {1: h'aa'}, 3: 2, 4: h'...' /1 bytes/}
+< 0x00 ok {6: {"id": h'01'}, 7: {"id": h'02'}, 8: {-2: h'03'}, 11: h'...' /1 bytes/}
+`},
+		"a finger": {"40 a3 01 01 02 02 03 a1 01 41 aa", "00 a2 04 41 aa 07 81 a1 01 41 aa", `
+> bioEnrollment preview {1: 1, 2: 2, 3: {1: h'...' /1 bytes/}}
+< 0x00 ok {4: h'...' /1 bytes/, 7: [{1: h'...' /1 bytes/}]}
+`},
+		"large blobs": {"0c a3 02 41 aa 03 00 05 41 bb", "00 a1 01 41 aa", `
+> largeBlobs {2: h'...' /1 bytes/, 3: 0, 5: h'...' /1 bytes/}
+< 0x00 ok {1: h'...' /1 bytes/}
+`},
+		"config": {"0d a3 01 02 03 02 04 41 bb", "40", `
+> config {1: 2, 3: 2, 4: h'...' /1 bytes/}
+< 0x40 unauthorized permission
+`},
+		"extensions of credentials": {"01 a1 06 a1 68 63726564426c6f62 41 aa", "00 a1 05 41 aa", `
+> makeCredential {6: {"credBlob": h'...' /1 bytes/}}
+< 0x00 ok {5: h'...' /1 bytes/}
+`},
 		"text for terminals": {"02 a1 01 65 1b5b324ac3", "2e", `
 > getAssertion {1: "\u001b[2J\ufffd"}
 < 0x2e no credentials
