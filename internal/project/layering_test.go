@@ -21,13 +21,13 @@ const module = "github.com/keyfob-go/keyfob/"
 // mayImport says for each package which others it may import besides the standard library: those of this module by
 // their folders, the rest by their paths. What is not listed here does not exist.
 var mayImport = map[string][]string{
-	"hid":               {"golang.org/x/sys/unix"},
+	"hid":               {"golang.org/x/sys/unix", "golang.org/x/sys/windows"},
 	"ctaphid":           {},
 	"internal/ctapcbor": {"github.com/fxamacker/cbor/v2"},
 	"cose":              {"internal/ctapcbor"},
 	"ctap2":             {"cose", "internal/ctapcbor"},
 	"ctap1":             {"cose"},
-	"webauthn":          {"ctap2", "cose", "internal/ctapcbor"},
+	"webauthn":          {"ctap2", "cose", "internal/ctapcbor", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
 	"authenticator": {
 		"webauthn", "ctap1", "ctap2", "ctaphid", "hid", "cose", "internal/ctapcbor", "golang.org/x/text/unicode/norm",
 	},
