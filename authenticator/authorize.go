@@ -37,6 +37,7 @@ func (z authorization) clear() {
 type use struct {
 	permissions ctap2.Permission
 	rpID        string
+	reason      PINReason // why the PIN is asked for, if it is
 }
 
 // authorized runs command with the authorization that method brings, and once more with a better one if the key wants
@@ -45,13 +46,13 @@ func (a *Authenticator) authorized(ctx context.Context, method uvMethod, u use, 
 	err := a.authorizedBy(ctx, method, u, command)
 	switch {
 	case method == uvOption && uvOptionFailed(err):
-		method = decidePIN(a.Info())
+		method, u.reason = pinWay(a.Info(), u.permissions), PINInsteadOfUV
 	case method == uvNone && errors.Is(err, ctap2.ErrPUATRequired):
-		method = decideUV(a.Info(), uvQuestion{wish: UVRequired})
+		method = uvWay(a.Info(), u.permissions)
 	default:
 		return err
 	}
-	if method == uvImpossible || method == uvRefused {
+	if !method.works() {
 		return err
 	}
 	return a.authorizedBy(ctx, method, u, command)
@@ -71,13 +72,16 @@ func (a *Authenticator) authorize(ctx context.Context, method uvMethod, u use) (
 	switch method {
 	case uvToken:
 		z.token, err = a.uvToken(ctx, u)
-		if uvTokenFailed(err) && decidePIN(a.Info()) == uvPIN {
+		if uvTokenFailed(err) && pinWay(a.Info(), u.permissions) == uvPIN {
+			u.reason = PINInsteadOfUV
 			z.token, err = a.pinToken(ctx, u)
 		}
 	case uvPIN:
 		z.token, err = a.pinToken(ctx, u)
 	case uvOption:
 		z.uv = true
+	case uvNoPIN:
+		z.token, err = a.firstPINToken(ctx, u)
 	case uvImpossible:
 		err = ErrUVNotConfigured
 	case uvRefused:
@@ -103,6 +107,8 @@ func isAny(err error, statuses ...ctap2.Status) bool {
 	return slices.ContainsFunc(statuses, func(s ctap2.Status) bool { return errors.Is(err, s) })
 }
 
+const maxUVAttempts = 8
+
 // uvToken lets the key verify the user itself, as often as the key suggests.
 func (a *Authenticator) uvToken(ctx context.Context, u use) (*ctap2.Token, error) {
 	attempts := max(1, min(a.Info().PreferredPlatformUVAttempts, maxUVAttempts))
@@ -112,94 +118,23 @@ func (a *Authenticator) uvToken(ctx context.Context, u use) (*ctap2.Token, error
 			return nil, err
 		}
 		token, err := a.client(TouchToVerify).UVToken(ctx, secret, u.permissions, u.rpID)
+		if isAny(err, ctap2.ErrUVInvalid, ctap2.ErrUVBlocked) {
+			a.notifyUVFailed(ctx)
+		}
 		if attempts--; attempts == 0 || !errors.Is(err, ctap2.ErrUVInvalid) {
 			return token, err
 		}
 	}
 }
 
-const (
-	maxUVAttempts = 8
-	maxPINAnswers = 3 // that cannot be sent, in a row
-)
-
-// pinToken asks for the PIN until the key accepts it, cannot accept any, or the user gives up.
-func (a *Authenticator) pinToken(ctx context.Context, u use) (*ctap2.Token, error) {
-	if a.Info().ForcePINChange {
-		return nil, fmt.Errorf("%w: the key wants a new PIN first", ctap2.ErrPINPolicyViolation)
+// notifyUVFailed tells that the key did not recognize the user.
+func (a *Authenticator) notifyUVFailed(ctx context.Context) {
+	if a.ui.Notify == nil {
+		return
 	}
-	req := PINRequest{Key: a.key, MinLength: int(a.Info().MinPINLength), authenticator: a}
-	for {
-		pin, err := a.askPIN(ctx, &req)
-		if err != nil {
-			return nil, err
-		}
-		token, err := a.exchangePIN(ctx, u, pin)
-		var failure *PINError
-		again := errors.As(err, &failure) && failure.kind() == KindPINInvalid && failure.Retries != -1
-		clear(pin)
-		if !again {
-			return token, err
-		}
-		req.Reason = PINInvalid
-		req.known = &retries{left: failure.Retries}
-	}
-}
-
-// askPIN returns a PIN that can be sent: normalized, of a possible length, not rejected before.
-func (a *Authenticator) askPIN(ctx context.Context, req *PINRequest) ([]byte, error) {
-	if a.ui.PIN == nil {
-		return nil, ErrPINRequired
-	}
-	var last error
-	for range maxPINAnswers {
-		answer, err := a.ui.PIN(ctx, req)
-		if err != nil {
-			clear(answer)
-			return nil, err
-		}
-		if ctx.Err() != nil {
-			clear(answer)
-			return nil, context.Cause(ctx)
-		}
-		pin := normalize(answer)
-		clear(answer)
-		if req.Reason, last = a.unsendable(ctx, pin); last == nil {
-			return pin, nil
-		}
-		clear(pin)
-	}
-	return nil, last
-}
-
-// unsendable says why pin would only waste a retry.
-func (a *Authenticator) unsendable(ctx context.Context, pin []byte) (PINReason, error) {
-	err := checkPIN(pin, minPINCharacters, maxPINBytes)
-	switch {
-	case errors.Is(err, errPINTooShort):
-		return PINTooShort, err
-	case err != nil:
-		return PINTooLong, err
-	}
-	return PINRepeated, a.checkNotRejected(ctx, pin)
-}
-
-// exchangePIN sends the PIN once.
-func (a *Authenticator) exchangePIN(ctx context.Context, u use, pin []byte) (*ctap2.Token, error) {
-	secret, err := a.freshSecret(ctx)
+	left, err := a.uvRetries(ctx)
 	if err != nil {
-		return nil, err
+		left = -1
 	}
-	client := a.client(TouchToVerify)
-	var token *ctap2.Token
-	if permissions, _ := a.Info().Option("pinUvAuthToken"); permissions {
-		token, err = client.PINTokenWithPermissions(ctx, secret, pin, u.permissions, u.rpID)
-	} else {
-		token, err = client.PINToken(ctx, secret, pin)
-	}
-	if err != nil {
-		return nil, a.pinRejected(ctx, err, pin)
-	}
-	a.rejected.forget()
-	return token, nil
+	a.ui.Notify(Event{Kind: EventUVFailed, Key: a.key, UVRetries: left})
 }

@@ -8,6 +8,8 @@ type Event struct {
 	Key   hid.Info    // empty for EventInsert and EventSelect, which are about no single key
 	Touch TouchReason // of EventTouch and EventProcessing: why the key wants, or wanted, to be touched
 	Err   error       // of EventDropped: why
+
+	UVRetries int // of EventUVFailed: how often the key may still fail before it wants the PIN; -1 if it does not say
 }
 
 // EventKind is the kind of an event.
@@ -19,6 +21,8 @@ const (
 	EventTouch EventKind = iota + 1
 	// EventProcessing: the key waits no longer and is busy.
 	EventProcessing
+	// EventUVFailed: the key did not recognize the user. It tries again, as often as it suggests, and then wants the PIN.
+	EventUVFailed
 
 	// The others come only from the ceremonies of a [Client].
 
@@ -40,7 +44,7 @@ const (
 func (k EventKind) passes() bool { return k == EventTouch || k == EventProcessing }
 
 var eventNames = [...]string{
-	"unknown", "touch", "processing", "insert", "added", "removed", "dropped", "select", "touched",
+	"unknown", "touch", "processing", "verification failed", "insert", "added", "removed", "dropped", "select", "touched",
 }
 
 // String returns the kind in lower case.

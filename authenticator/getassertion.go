@@ -68,8 +68,10 @@ func (a *Authenticator) getAssertionsFor(ctx context.Context, rpID string, opts 
 		return nil, err
 	}
 	allow.required = true
-	method := decideUV(a.Info(), uvQuestion{wish: opts.UserVerification, silent: opts.NoTouch})
 	u := use{permissions: ctap2.PermissionGetAssertion, rpID: rpID}
+	method := decideUV(a.Info(), uvQuestion{
+		permissions: u.permissions, wish: opts.UserVerification, silent: opts.NoTouch,
+	})
 	err = a.authorized(ctx, method, u, func(z authorization) error {
 		if req.AllowList, err = a.narrow(ctx, allow, rpID, z); err != nil {
 			return err

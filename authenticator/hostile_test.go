@@ -428,7 +428,7 @@ func (v *victim) checkRemoved() {
 // followUp uses the same Authenticator with the key, which is good now. Only if the key could not be opened, or has
 // lied about what it is, it is opened again.
 func (v *victim) followUp() {
-	if v.a == nil || !v.knowsTheKey() || v.isMisled() {
+	if v.a == nil || !v.knowsTheKey() {
 		if v.a != nil {
 			v.a.Close()
 		}
@@ -450,13 +450,6 @@ func (v *victim) must(what string, err error) {
 		v.fail("afterwards, %s: %w", what, err)
 	}
 }
-
-// believesPINInvalid is what the library does not get right yet: when the key calls the right PIN invalid, but takes no
-// retry for it, the PIN is never sent again, and the Authenticator must be opened anew.
-const believesPINInvalid = true
-
-// isMisled says that the key's lie about the PIN has stuck.
-func (v *victim) isMisled() bool { return believesPINInvalid && v.a.rejected.contains([]byte("1234")) }
 
 // knowsTheKey compares what the Authenticator believes with what the key says.
 func (v *victim) knowsTheKey() bool {

@@ -64,11 +64,13 @@ func (a *Authenticator) makeCredential(ctx context.Context, opts *CredentialOpti
 	if err != nil {
 		return nil, err
 	}
-	method := decideUV(a.Info(), uvQuestion{wish: opts.UserVerification, create: true, resident: opts.ResidentKey})
 	u := use{permissions: ctap2.PermissionMakeCredential, rpID: opts.RP.ID}
 	if exclude.oversized() {
 		u.permissions |= ctap2.PermissionGetAssertion
 	}
+	method := decideUV(a.Info(), uvQuestion{
+		permissions: u.permissions, wish: opts.UserVerification, resident: opts.ResidentKey,
+	})
 	err = a.authorized(ctx, method, u, func(z authorization) error {
 		if err := a.excludeAppID(ctx, exclude, opts.AppIDExclude); err != nil {
 			return err

@@ -28,17 +28,22 @@ func (a *Authenticator) SetPIN(ctx context.Context, pin []byte) error {
 			return err
 		}
 		defer clear(normalized)
-		secret, err := a.freshSecret(ctx)
-		if err != nil {
-			return err
-		}
-		if err := a.client(0).SetPIN(ctx, secret, normalized); err != nil {
-			a.stale = true // it may have a PIN now, by us or, if it refused for that, by somebody else
-			return a.pinFailure(ctx, err)
-		}
-		a.pinIsSet()
-		return nil
+		return a.setPIN(ctx, normalized)
 	})
+}
+
+// setPIN sends a PIN that newPIN or choosePIN found good.
+func (a *Authenticator) setPIN(ctx context.Context, pin []byte) error {
+	secret, err := a.freshSecret(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.client(0).SetPIN(ctx, secret, pin); err != nil {
+		a.stale = true // it may have a PIN now, by us or, if it refused for that, by somebody else
+		return a.pinFailure(ctx, err)
+	}
+	a.pinIsSet()
+	return nil
 }
 
 // ChangePIN replaces the PIN; for the new one see [Authenticator.SetPIN]. A wrong old PIN costs a retry and gives a
@@ -58,17 +63,22 @@ func (a *Authenticator) ChangePIN(ctx context.Context, oldPIN, newPIN []byte) er
 		if err := a.checkNotRejected(ctx, normalizedOld); err != nil {
 			return err
 		}
-		secret, err := a.freshSecret(ctx)
-		if err != nil {
-			return err
-		}
-		err = a.change(func() error { return a.client(0).ChangePIN(ctx, secret, normalizedOld, normalizedNew) })
-		if err != nil {
-			return a.pinRejected(ctx, err, normalizedOld)
-		}
-		a.pinIsSet()
-		return nil
+		return a.changePIN(ctx, normalizedOld, normalizedNew)
 	})
+}
+
+// changePIN sends PINs that were found good: see askPIN and choosePIN.
+func (a *Authenticator) changePIN(ctx context.Context, oldPIN, newPIN []byte) error {
+	secret, err := a.freshSecret(ctx)
+	if err != nil {
+		return err
+	}
+	err = a.change(func() error { return a.client(0).ChangePIN(ctx, secret, oldPIN, newPIN) })
+	if err != nil {
+		return a.pinRejected(ctx, err, oldPIN)
+	}
+	a.pinIsSet()
+	return nil
 }
 
 // PINRetries returns how many wrong PINs the key still accepts before it blocks, and whether it must be unplugged and
@@ -91,7 +101,31 @@ func (a *Authenticator) pinRetries(ctx context.Context) (r retries, err error) {
 		return r, err
 	}
 	r.left, r.powerCycle, err = a.client(0).PINRetries(ctx, protocol)
+	if err == nil {
+		a.rejected.retries = r.left
+	}
 	return r, err
+}
+
+// UVRetries returns how many times the key may still fail to recognize the user (by a fingerprint, for example) before it
+// wants the PIN. It costs none of them.
+func (a *Authenticator) UVRetries(ctx context.Context) (left int, err error) {
+	err = a.run(ctx, "UV retries", func(ctx context.Context) error {
+		if _, supported := a.Info().Option("uv"); !supported {
+			return fmt.Errorf("%w: it cannot verify the user itself", ErrUnsupported)
+		}
+		left, err = a.uvRetries(ctx)
+		return err
+	})
+	return left, err
+}
+
+func (a *Authenticator) uvRetries(ctx context.Context) (int, error) {
+	protocol, err := a.Info().PINProtocol()
+	if err != nil {
+		return 0, err
+	}
+	return a.client(0).UVRetries(ctx, protocol)
 }
 
 // pinIsSet notes what the key would say now if it were asked again.
@@ -147,25 +181,30 @@ func checkPIN(pin []byte, minLength, maxLength int) error {
 
 // pinRejected turns the error of a command that sent pin into what the caller is told, and remembers a rejected PIN.
 func (a *Authenticator) pinRejected(ctx context.Context, err error, pin []byte) error {
+	left := a.rejected.retriesAtMost() - 1
 	failure := a.pinFailure(ctx, err)
 	var rejected *PINError
 	if errors.As(failure, &rejected) && rejected.Status == ctap2.ErrPINInvalid {
-		a.rejected.add(pin, rejected.Retries)
+		if rejected.Retries >= 0 {
+			left = min(left, rejected.Retries)
+		}
+		a.rejected.add(pin, left)
 	}
 	return failure
 }
 
-// checkNotRejected returns an error for a PIN that the key rejected before, unless it was given the right one by somebody
-// else since: then any other may have become the right one.
+// checkNotRejected returns an error for a PIN that the key rejected before, unless it has more retries now than that left
+// it: either somebody gave it the right one since, and any other may have become the right one, or it took no retry.
 func (a *Authenticator) checkNotRejected(ctx context.Context, pin []byte) error {
-	if !a.rejected.contains(pin) {
+	left, rejected := a.rejected.left(pin)
+	if !rejected {
 		return nil
 	}
 	r, err := a.pinRetries(ctx)
 	if err != nil {
 		return err
 	}
-	if r.left > a.rejected.left {
+	if r.left > left {
 		a.rejected.forget()
 		return nil
 	}

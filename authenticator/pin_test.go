@@ -111,7 +111,13 @@ func TestHMACSecretAfterAnotherProgramsWrongPIN(t *testing.T) {
 func TestRejectedPINThatBecameRight(t *testing.T) {
 	key := keyWithPIN(t, virtual.Config{})
 	p, ui := answers(t, "5678", "1234", "5678")
-	a, _ := openKey(t, key, ui)
+	w := &wire{key: key, lie: func(request, response []byte) []byte {
+		if ctap2.Command(request[0]) != clientPIN || subcommand(request) != ctap2.SubcommandGetPINRetries {
+			return response
+		}
+		return rewrite(t, response, func(r *ctap2.ClientPINResponse) { *r.PINRetries -= 3 }) // it never has more than 5
+	}}
+	a := openWire(t, w, ui)
 	require.Error(t, a.ChangePIN(t.Context(), []byte("5678"), []byte("0000")))
 	other, _ := openKey(t, key, nil)
 	require.NoError(t, other.ChangePIN(t.Context(), []byte("1234"), []byte("5678")))
@@ -339,18 +345,6 @@ func TestKeysWithoutPINs(t *testing.T) {
 	require.Equal(t, KindUnsupported, KindOf(a.SetPIN(t.Context(), []byte("1234"))))
 	_, _, err := a.PINRetries(t.Context())
 	require.Equal(t, KindUnsupported, KindOf(err))
-}
-
-func TestForcedPINChange(t *testing.T) {
-	w := &wire{key: keyWithPIN(t, virtual.Config{}), lie: infoLie(t, func(info *ctap2.Info) { info.ForcePINChange = true })}
-	_, ui := answers(t)
-	a := openWire(t, w, ui)
-	o := credentialOptions()
-	o.UserVerification = UVRequired
-	_, err := a.MakeCredential(t.Context(), o)
-	require.Equal(t, KindPINPolicy, KindOf(err))
-	require.NoError(t, a.ChangePIN(t.Context(), []byte("1234"), []byte("5678")))
-	require.False(t, a.Info().ForcePINChange)
 }
 
 // A CTAP 2.0 key knows neither permissions nor makeCredUvNotRqd.

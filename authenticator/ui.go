@@ -16,6 +16,11 @@ type UI struct {
 	// Without this callback whatever needs a PIN fails with [ErrPINRequired].
 	PIN func(ctx context.Context, req *PINRequest) ([]byte, error)
 
+	// NewPIN asks for a new PIN, when the user must be verified and the key has no PIN yet, or when the key wants its PIN
+	// changed before it goes on. What holds for PIN holds here. Without this callback the operation fails, with
+	// [ErrUVNotConfigured] or an error that wraps ctap2.ErrPINPolicyViolation.
+	NewPIN func(ctx context.Context, req *NewPINRequest) ([]byte, error)
+
 	// ChooseAccount asks which of several accounts to use and returns its index. Only ceremonies of a [Client] ask, and
 	// without the callback they use the newest.
 	ChooseAccount func(ctx context.Context, req *AccountRequest) (int, error)
@@ -44,6 +49,7 @@ const (
 	PINRepeated                  // the key rejected this one earlier, so it was not sent again
 	PINTooShort                  // the one before cannot be a PIN; it was not sent
 	PINTooLong
+	PINInsteadOfUV // the key wants it since it could not verify the user itself
 )
 
 type retries struct {

@@ -1,6 +1,10 @@
 package authenticator
 
-import "github.com/keyfob-go/keyfob/ctap2"
+import (
+	"strings"
+
+	"github.com/keyfob-go/keyfob/ctap2"
+)
 
 // UserVerification says how much the caller wants the user verified, by the PIN or by the key itself.
 type UserVerification int
@@ -20,63 +24,99 @@ const (
 	uvToken                      // the key itself, for a token (CTAP 2.1)
 	uvOption                     // the key itself, in the command (CTAP 2.0)
 	uvPIN                        // a PIN, for a token
-	uvImpossible                 // it must be, but nothing is set up for it
+	uvNoPIN                      // it must be, but nothing is set up for it; a PIN could be
+	uvImpossible                 // it must be, but nothing is set up for it, and a PIN would not do
 	uvRefused                    // the key does not take its PIN for this (noMcGaPermissionsWithClientPin)
 )
 
+// works says that the user can be verified by the method.
+func (m uvMethod) works() bool { return m == uvToken || m == uvOption || m == uvPIN }
+
 // uvQuestion is all that the decision depends on, besides the key.
 type uvQuestion struct {
-	wish     UserVerification
-	create   bool // makeCredential, not getAssertion
-	resident bool // create a resident credential
-	silent   bool // getAssertion without a touch
+	permissions ctap2.Permission // what the user is verified for
+	wish        UserVerification // UVRequired for commands that always want a token
+	resident    bool             // makeCredential of a resident credential
+	silent      bool             // getAssertion without a touch
 }
 
-// decideUV chooses how the user is verified: the key itself first, then the PIN. See CTAP 2.3, sections 6.1.1 and 6.2.1.
+// credentialPermissions are those for commands that can also have the key verify the user by an option.
+const credentialPermissions = ctap2.PermissionMakeCredential | ctap2.PermissionGetAssertion
+
+// decideUV chooses how the user is verified, before anything is sent and anybody asked: CTAP 2.3, sections 6.1.1, 6.2.1,
+// 6.10 and 6.11.
 func decideUV(info *ctap2.Info, q uvQuestion) uvMethod {
-	if !needsUV(info, q) {
+	way := uvWay(info, q.permissions)
+	wanted := q.wish == UVRequired || q.wish == UVPreferred && way.works() || insistsOnUV(info, q)
+	if !wanted {
 		return uvNone
 	}
-	if uv, _ := info.Option("uv"); uv {
-		if token, _ := info.Option("pinUvAuthToken"); token {
-			return uvToken
-		}
-		return uvOption
-	}
-	return decidePIN(info)
+	return way
 }
 
-// decidePIN chooses when the key cannot, or could not, verify the user itself.
-func decidePIN(info *ctap2.Info) uvMethod {
-	if pin, _ := info.Option("clientPin"); !pin {
-		return uvImpossible
+// insistsOnUV says whether the key refuses the command if the user is not verified, whatever the caller wishes.
+func insistsOnUV(info *ctap2.Info, q uvQuestion) bool {
+	protected, always := isProtected(info), isOn(info, "alwaysUv")
+	switch {
+	case q.permissions&ctap2.PermissionMakeCredential != 0 && isCTAP20(info):
+		return protected
+	case q.permissions&ctap2.PermissionMakeCredential != 0:
+		return always || protected && (q.resident || !isOn(info, "makeCredUvNotRqd"))
+	case q.permissions&ctap2.PermissionGetAssertion != 0:
+		return always && !q.silent
 	}
-	if refused, _ := info.Option("noMcGaPermissionsWithClientPin"); refused {
+	return always || protected
+}
+
+// uvWay is how the user would be verified: by the key itself if it can do that for these permissions, else by the PIN.
+func uvWay(info *ctap2.Info, permissions ctap2.Permission) uvMethod {
+	switch {
+	case !isOn(info, "uv"):
+	case isOn(info, "pinUvAuthToken") && grantedByUV(info, permissions):
+		return uvToken
+	case !isOn(info, "pinUvAuthToken") && permissions&^credentialPermissions == 0:
+		return uvOption
+	}
+	return pinWay(info, permissions)
+}
+
+// grantedByUV says whether a token may have the permissions after the key verified the user itself.
+func grantedByUV(info *ctap2.Info, permissions ctap2.Permission) bool {
+	return (permissions&ctap2.PermissionBioEnrollment == 0 || isOn(info, "uvBioEnroll")) &&
+		(permissions&ctap2.PermissionAuthenticatorConfig == 0 || isOn(info, "uvAcfg"))
+}
+
+// pinWay is uvWay when the key cannot, or could not, verify the user itself.
+func pinWay(info *ctap2.Info, permissions ctap2.Permission) uvMethod {
+	refused := permissions&credentialPermissions != 0 && isOn(info, "noMcGaPermissionsWithClientPin")
+	set, supported := info.Option("clientPin")
+	switch {
+	case !supported, !set && refused:
+		return uvImpossible
+	case !set:
+		return uvNoPIN
+	case refused:
 		return uvRefused
 	}
 	return uvPIN
 }
 
-// needsUV says whether the caller or the key wants the user verified.
-func needsUV(info *ctap2.Info, q uvQuestion) bool {
-	pin, _ := info.Option("clientPin")
-	uv, _ := info.Option("uv")
-	configured := pin || uv
-	switch q.wish {
-	case UVRequired:
-		return true
-	case UVPreferred:
-		if configured {
-			return true
+// isOn reports whether the key lists the option as true.
+func isOn(info *ctap2.Info, option string) bool {
+	on, _ := info.Option(option)
+	return on
+}
+
+// isProtected reports whether the key is protected by some form of user verification, as the specification calls it.
+func isProtected(info *ctap2.Info) bool { return isOn(info, "clientPin") || isOn(info, "uv") }
+
+// isCTAP20 reports whether the key speaks no later CTAP2 than 2.0, nor the preview of 2.1. It then knows nothing of the
+// options that let credentials be made without user verification.
+func isCTAP20(info *ctap2.Info) bool {
+	for _, version := range info.Versions {
+		if strings.HasPrefix(version, "FIDO_") && version != "FIDO_2_0" {
+			return false
 		}
 	}
-	always, _ := info.Option("alwaysUv")
-	if !q.create {
-		return always && !q.silent
-	}
-	if always {
-		return true
-	}
-	notRequired, _ := info.Option("makeCredUvNotRqd")
-	return configured && (!notRequired || q.resident)
+	return info.HasVersion("FIDO_2_0")
 }

@@ -12,62 +12,6 @@ import (
 	"github.com/keyfob-go/keyfob/virtual"
 )
 
-func TestDecideUV(t *testing.T) {
-	type options = map[string]bool
-	var (
-		bare      = options{}
-		noPIN     = options{"clientPin": false, "pinUvAuthToken": true, "makeCredUvNotRqd": true}
-		pin20     = options{"clientPin": true}
-		pin21     = options{"clientPin": true, "pinUvAuthToken": true, "makeCredUvNotRqd": true}
-		strict21  = options{"clientPin": true, "pinUvAuthToken": true}
-		always    = options{"clientPin": true, "pinUvAuthToken": true, "makeCredUvNotRqd": true, "alwaysUv": true}
-		alwaysOff = options{"clientPin": false, "pinUvAuthToken": true, "alwaysUv": true}
-		bio20     = options{"uv": true}
-		bio21     = options{"uv": true, "clientPin": true, "pinUvAuthToken": true, "makeCredUvNotRqd": true}
-		unset     = options{"uv": false, "clientPin": true, "pinUvAuthToken": true, "makeCredUvNotRqd": true}
-		noMcGa    = options{"clientPin": true, "pinUvAuthToken": true, "noMcGaPermissionsWithClientPin": true}
-	)
-	create := uvQuestion{create: true}
-	resident := uvQuestion{create: true, resident: true}
-	get := uvQuestion{}
-	silent := uvQuestion{silent: true}
-	for _, tc := range []struct {
-		name                             string
-		options                          options
-		q                                uvQuestion
-		discouraged, preferred, required uvMethod
-	}{
-		{"nothing, create", bare, create, uvNone, uvNone, uvImpossible},
-		{"nothing, get", bare, get, uvNone, uvNone, uvImpossible},
-		{"PIN not set, create", noPIN, create, uvNone, uvNone, uvImpossible},
-		{"PIN not set, resident", noPIN, resident, uvNone, uvNone, uvImpossible},
-		{"2.0 with PIN, create", pin20, create, uvPIN, uvPIN, uvPIN},
-		{"2.0 with PIN, get", pin20, get, uvNone, uvPIN, uvPIN},
-		{"2.1 with PIN, create", pin21, create, uvNone, uvPIN, uvPIN},
-		{"2.1 with PIN, resident", pin21, resident, uvPIN, uvPIN, uvPIN},
-		{"2.1 with PIN, get", pin21, get, uvNone, uvPIN, uvPIN},
-		{"2.1 strict, create", strict21, create, uvPIN, uvPIN, uvPIN},
-		{"alwaysUv, create", always, create, uvPIN, uvPIN, uvPIN},
-		{"alwaysUv, get", always, get, uvPIN, uvPIN, uvPIN},
-		{"alwaysUv, silent", always, silent, uvNone, uvPIN, uvPIN},
-		{"alwaysUv, nothing set up, create", alwaysOff, create, uvImpossible, uvImpossible, uvImpossible},
-		{"alwaysUv, nothing set up, get", alwaysOff, get, uvImpossible, uvImpossible, uvImpossible},
-		{"2.0 fingerprint, create", bio20, create, uvOption, uvOption, uvOption},
-		{"2.0 fingerprint, get", bio20, get, uvNone, uvOption, uvOption},
-		{"2.1 fingerprint, create", bio21, create, uvNone, uvToken, uvToken},
-		{"2.1 fingerprint, resident", bio21, resident, uvToken, uvToken, uvToken},
-		{"2.1 fingerprint, get", bio21, get, uvNone, uvToken, uvToken},
-		{"fingerprint not set up", unset, get, uvNone, uvPIN, uvPIN},
-		{"PIN not for credentials", noMcGa, create, uvRefused, uvRefused, uvRefused},
-		{"PIN not for credentials, get", noMcGa, get, uvNone, uvRefused, uvRefused},
-	} {
-		for wish, want := range []uvMethod{tc.discouraged, tc.preferred, tc.required} {
-			tc.q.wish = UserVerification(wish)
-			require.Equal(t, want, decideUV(&ctap2.Info{Options: tc.options}, tc.q), "%s, wish %d", tc.name, wish)
-		}
-	}
-}
-
 // reader is a fingerprint reader that fails as often as it is told to.
 type reader struct{ failures, used int }
 
@@ -103,10 +47,41 @@ func TestFailedFingerprintFallsBackToThePIN(t *testing.T) {
 			a := openWire(t, w, ui)
 			cred := register(t, a, func(o *CredentialOptions) { o.UserVerification = UVRequired })
 			require.True(t, cred.AuthenticatorData.Flags.Has(ctap2.FlagUV))
-			require.Equal(t, []PINReason{PINNeeded}, p.reasons())
+			require.Equal(t, []PINReason{PINInsteadOfUV}, p.reasons())
 			require.EqualValues(t, max(1, attempts), finger.used)
 		})
 	}
+}
+
+// The user hears of each failure, with what is left.
+func TestUVRetries(t *testing.T) {
+	finger := &reader{}
+	key := keyWithPIN(t, virtual.Config{UserVerification: finger.verify})
+	finger.failures = 99
+	_, ui := answers(t, "1234")
+	var failed []Event
+	ui.Notify = func(e Event) {
+		if e.Kind == EventUVFailed {
+			failed = append(failed, e)
+		}
+	}
+	w := &wire{key: key, lie: infoLie(t, func(i *ctap2.Info) { i.PreferredPlatformUVAttempts = 2 })}
+	a := openWire(t, w, ui)
+	left, err := a.UVRetries(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 3, left)
+	w.lie = func(request, response []byte) []byte {
+		if ctap2.Command(request[0]) == clientPIN && subcommand(request) == ctap2.SubcommandGetUVRetries && len(failed) == 1 {
+			return []byte{byte(ctap2.ErrOther)}
+		}
+		return response
+	}
+	register(t, a, func(o *CredentialOptions) { o.UserVerification = UVRequired })
+	require.Equal(t, []Event{{Kind: EventUVFailed, UVRetries: 2}, {Kind: EventUVFailed, UVRetries: -1}}, failed)
+
+	a, _ = open(t, virtual.Config{}, nil)
+	_, err = a.UVRetries(t.Context())
+	require.ErrorIs(t, err, ErrUnsupported)
 }
 
 func TestFailedFingerprintWithoutPIN(t *testing.T) {
@@ -144,7 +119,7 @@ func TestBuiltInUVOfCTAP20(t *testing.T) {
 
 	finger.failures = 99
 	register(t, a, nil)
-	require.Equal(t, []PINReason{PINNeeded}, p.reasons())
+	require.Equal(t, []PINReason{PINInsteadOfUV}, p.reasons())
 }
 
 // A key that wants the PIN although nothing says so gets it.
@@ -174,6 +149,7 @@ func TestBuiltInUVOfCTAP20FailsWithoutPIN(t *testing.T) {
 	a := openWire(t, &wire{key: key, lie: infoLie(t, asCTAP20)}, nil)
 	cred, err := a.MakeCredential(t.Context(), credentialOptions())
 	require.Error(t, err)
+	require.NotErrorIs(t, err, ErrUVNotConfigured, "it is")
 	require.Nil(t, cred)
 }
 

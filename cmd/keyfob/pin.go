@@ -17,7 +17,7 @@ func (inv *invocation) askPIN(ctx context.Context, req *authenticator.PINRequest
 	if !inv.pinGiven() {
 		return inv.askPINOnTerminal(ctx, req)
 	}
-	if req.Reason != authenticator.PINNeeded {
+	if req.Reason != authenticator.PINNeeded && req.Reason != authenticator.PINInsteadOfUV {
 		return nil, refused(ctx, req)
 	}
 	lines, err := inv.givenPINs(ctx, 1)
@@ -68,6 +68,8 @@ func complaint(req *authenticator.PINRequest) string {
 		return fmt.Sprintf("A PIN has at least %d characters. ", req.MinLength)
 	case authenticator.PINTooLong:
 		return "A PIN is text of at most 63 bytes. "
+	case authenticator.PINInsteadOfUV:
+		return "The key did not recognize you. "
 	}
 	return ""
 }
