@@ -3,7 +3,6 @@ package virtual
 import (
 	"context"
 	"crypto/ecdh"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +12,6 @@ import (
 	"github.com/keyfob-go/keyfob/ctap2"
 	"github.com/keyfob-go/keyfob/ctaphid"
 	"github.com/keyfob-go/keyfob/internal/attest"
-	"github.com/keyfob-go/keyfob/internal/ctapcbor"
 )
 
 // Authenticator is one security key. Its methods may be called concurrently; like a real key it runs one command at
@@ -43,9 +41,10 @@ type Authenticator struct {
 type volatile struct {
 	poweredAt    time.Time
 	keyAgreement map[ctap2.PINProtocol]*ecdh.PrivateKey
-	token        *token // nil when none is in use
-	pinFailures  int    // in a row
-	poll         *poll  // of U2F, nil when none goes on
+	enrolment    *enrolment // of a finger, nil when none goes on
+	token        *token     // nil when none is in use
+	pinFailures  int        // in a row
+	poll         *poll      // of U2F, nil when none goes on
 }
 
 // New returns a key that is powered up. It fails when the configuration asks for what no key can be, or when the
@@ -83,26 +82,6 @@ func (a *Authenticator) load() (err error) {
 		return err
 	}
 	return a.prepareAttestation()
-}
-
-// entropy is where keys that platforms see come from. Golden vectors need them fixed.
-type entropy struct {
-	keyAgreement func() *ecdh.PrivateKey
-	token        func() [tokenSize]byte
-}
-
-var systemEntropy = entropy{
-	keyAgreement: func() *ecdh.PrivateKey {
-		key, err := ecdh.P256().GenerateKey(rand.Reader)
-		if err != nil {
-			panic(err) // the system's randomness never fails
-		}
-		return key
-	},
-	token: func() (t [tokenSize]byte) {
-		rand.Read(t[:])
-		return t
-	},
 }
 
 func (a *Authenticator) powerUp() {
@@ -239,61 +218,6 @@ func (a *Authenticator) runCBOR(ctx context.Context, c *call, request []byte) ([
 		return nil, context.Cause(ctx)
 	}
 	return response, nil
-}
-
-// answer returns the response to one command: never empty, whatever the request.
-func (a *Authenticator) answer(ctx context.Context, c *call, request []byte) []byte {
-	members, err := a.dispatch(ctx, c, request)
-	if err != nil {
-		return []byte{byte(statusOf(err))}
-	}
-	if members == nil {
-		return []byte{0}
-	}
-	encoded, err := ctapcbor.Marshal(members)
-	if err != nil {
-		return []byte{byte(ctap2.ErrOther)}
-	}
-	return append([]byte{0}, encoded...)
-}
-
-// statusOf is OTHER for what is no fault of the platform, such as a full disk.
-func statusOf(err error) ctap2.Status {
-	if status, ok := errors.AsType[ctap2.Status](err); ok && status != 0 {
-		return status
-	}
-	return ctap2.ErrOther
-}
-
-// A handler runs a command. It returns the members of the response, nil for none, or a [ctap2.Status] as the error.
-type handler func(a *Authenticator, ctx context.Context, c *call, params []byte) (any, error)
-
-var handlers = map[ctap2.Command]handler{
-	ctap2.CommandMakeCredential:   (*Authenticator).makeCredential,
-	ctap2.CommandGetAssertion:     (*Authenticator).getAssertion,
-	ctap2.CommandGetNextAssertion: (*Authenticator).getNextAssertion,
-	ctap2.CommandGetInfo:          (*Authenticator).getInfo,
-	ctap2.CommandClientPIN:        (*Authenticator).clientPIN,
-	ctap2.CommandReset:            (*Authenticator).reset,
-	ctap2.CommandSelection:        (*Authenticator).selection,
-}
-
-func (a *Authenticator) dispatch(ctx context.Context, c *call, request []byte) (any, error) {
-	if len(request) == 0 {
-		return nil, ctap2.ErrInvalidLength
-	}
-	if len(request) > a.config.MaxMessageSize {
-		return nil, ctap2.ErrRequestTooLarge
-	}
-	c.command = ctap2.Command(request[0])
-	if c.command != ctap2.CommandGetNextAssertion {
-		c.session.walk = nil // section 6.3: any other command ends it
-	}
-	handle, ok := handlers[c.command]
-	if !ok {
-		return nil, ctap2.ErrInvalidCommand
-	}
-	return handle(a, ctx, c, request[1:])
 }
 
 // outside runs f, which may be somebody else's code or take long, without the mutex.

@@ -1,14 +1,10 @@
 package virtual
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdh"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/keyfob-go/keyfob/cose"
 	"github.com/keyfob-go/keyfob/ctap2"
@@ -37,30 +33,48 @@ func (a *Authenticator) clientPIN(ctx context.Context, c *call, params []byte) (
 	if err != nil {
 		return nil, err
 	}
-	switch req.Subcommand {
-	case ctap2.SubcommandGetKeyAgreement:
+	switch {
+	case !a.hasSubcommand(req.Subcommand):
+		return nil, a.errSubcommand()
+	case req.Subcommand == ctap2.SubcommandGetKeyAgreement:
 		return a.getKeyAgreement(req)
-	case ctap2.SubcommandGetUVRetries:
-		return a.getUVRetries()
-	case ctap2.SubcommandGetUVTokenWithPermissions:
+	case req.Subcommand == ctap2.SubcommandGetUVRetries:
+		return a.getUVRetries(), nil
+	case req.Subcommand == ctap2.SubcommandGetUVTokenWithPermissions:
 		return a.getUVToken(ctx, c, req, sent)
-	}
-	if a.config.NoClientPIN {
-		return nil, ctap2.ErrInvalidSubcommand
-	}
-	switch req.Subcommand {
-	case ctap2.SubcommandGetPINRetries:
-		return a.getPINRetries()
-	case ctap2.SubcommandSetPIN:
+	case req.Subcommand == ctap2.SubcommandGetPINRetries:
+		return a.getPINRetries(), nil
+	case req.Subcommand == ctap2.SubcommandSetPIN:
 		return nil, a.setPIN(req)
-	case ctap2.SubcommandChangePIN:
+	case req.Subcommand == ctap2.SubcommandChangePIN:
 		return nil, a.changePIN(req)
-	case ctap2.SubcommandGetPINToken:
+	case req.Subcommand == ctap2.SubcommandGetPINToken:
 		return a.getPINToken(req, sent)
-	case ctap2.SubcommandGetPINTokenWithPermissions:
-		return a.getPINTokenWithPermissions(req, sent)
 	}
-	return nil, ctap2.ErrInvalidSubcommand
+	return a.getPINTokenWithPermissions(req, sent)
+}
+
+// hasSubcommand reports whether the key knows a subcommand of clientPIN.
+func (a *Authenticator) hasSubcommand(s ctap2.Subcommand) bool {
+	switch s {
+	case ctap2.SubcommandGetKeyAgreement:
+		return true
+	case ctap2.SubcommandGetUVRetries, ctap2.SubcommandGetUVTokenWithPermissions:
+		return a.config.hasBuiltInUV() && (a.has(optionPINUVAuthToken) || a.has(optionUVToken))
+	case ctap2.SubcommandGetPINTokenWithPermissions:
+		return a.config.hasClientPIN() && a.has(optionPINUVAuthToken)
+	case ctap2.SubcommandGetPINRetries, ctap2.SubcommandSetPIN, ctap2.SubcommandChangePIN, ctap2.SubcommandGetPINToken:
+		return a.config.hasClientPIN()
+	}
+	return false
+}
+
+// errSubcommand refuses an unknown subcommand. CTAP 2.0 did not have a status for that alone.
+func (a *Authenticator) errSubcommand() error {
+	if a.config.Version < CTAP21 {
+		return ctap2.ErrInvalidParameter
+	}
+	return ctap2.ErrInvalidSubcommand
 }
 
 // checkProtocol is for commands that need a PIN/UV auth protocol.
@@ -96,17 +110,18 @@ func (a *Authenticator) agree(p ctap2.PINProtocol, peer *cose.Key) (*ctap2.Share
 	return shared, nil
 }
 
-func (a *Authenticator) getPINRetries() (*ctap2.ClientPINResponse, error) {
+func (a *Authenticator) getPINRetries() *ctap2.ClientPINResponse {
 	retries, blocked := uint64(a.state.PINRetries), a.isSoftLocked()
-	return &ctap2.ClientPINResponse{PINRetries: &retries, PowerCycleState: &blocked}, nil
+	resp := &ctap2.ClientPINResponse{PINRetries: &retries, PowerCycleState: &blocked}
+	if a.config.Version < CTAP21 {
+		resp.PowerCycleState = nil
+	}
+	return resp
 }
 
-func (a *Authenticator) getUVRetries() (*ctap2.ClientPINResponse, error) {
-	if !a.hasUV() {
-		return nil, ctap2.ErrInvalidSubcommand
-	}
+func (a *Authenticator) getUVRetries() *ctap2.ClientPINResponse {
 	retries := uint64(a.state.UVRetries)
-	return &ctap2.ClientPINResponse{UVRetries: &retries}, nil
+	return &ctap2.ClientPINResponse{UVRetries: &retries}
 }
 
 func (a *Authenticator) getKeyAgreement(req *ctap2.ClientPINRequest) (*ctap2.ClientPINResponse, error) {
@@ -117,147 +132,43 @@ func (a *Authenticator) getKeyAgreement(req *ctap2.ClientPINRequest) (*ctap2.Cli
 	return &ctap2.ClientPINResponse{KeyAgreement: &cose.Key{Algorithm: cose.ECDHESHKDF256, Public: public}}, nil
 }
 
-// setPIN is section 6.5.5.5.
-func (a *Authenticator) setPIN(req *ctap2.ClientPINRequest) error {
-	if req.KeyAgreement == nil || req.PINUVAuthParam == nil || req.NewPINEnc == nil {
-		return ctap2.ErrMissingParameter
+// getPINToken is section 6.5.5.7.1, the subcommand of CTAP 2.0.
+func (a *Authenticator) getPINToken(req *ctap2.ClientPINRequest, sent message) (*ctap2.ClientPINResponse, error) {
+	if req.KeyAgreement == nil || req.PINHashEnc == nil {
+		return nil, ctap2.ErrMissingParameter
 	}
-	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil {
-		return err
-	}
-	if a.hasPIN() {
-		return ctap2.ErrPINAuthInvalid
-	}
-	shared, err := a.agree(req.PINUVAuthProtocol, req.KeyAgreement)
-	if err != nil {
-		return err
-	}
-	if !shared.Verify(req.NewPINEnc, req.PINUVAuthParam) {
-		return ctap2.ErrPINAuthInvalid
-	}
-	return a.storePIN(shared, req.NewPINEnc)
-}
-
-// changePIN is section 6.5.5.6.
-func (a *Authenticator) changePIN(req *ctap2.ClientPINRequest) error {
-	if req.KeyAgreement == nil || req.PINUVAuthParam == nil || req.NewPINEnc == nil || req.PINHashEnc == nil {
-		return ctap2.ErrMissingParameter
-	}
-	shared, err := a.beginPIN(req)
-	if err != nil {
-		return err
-	}
-	if !shared.Verify(slices.Concat(req.NewPINEnc, req.PINHashEnc), req.PINUVAuthParam) {
-		return ctap2.ErrPINAuthInvalid
-	}
-	if err := a.checkPIN(shared, req.PINHashEnc); err != nil {
-		return err
-	}
-	return a.storePIN(shared, req.NewPINEnc)
-}
-
-// beginPIN does what precedes every look at the PIN, and costs no retry.
-func (a *Authenticator) beginPIN(req *ctap2.ClientPINRequest) (*ctap2.SharedSecret, error) {
 	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil {
 		return nil, err
 	}
-	switch {
-	case !a.hasPIN():
-		return nil, ctap2.ErrPINNotSet
-	case a.state.PINRetries == 0:
-		return nil, ctap2.ErrPINBlocked
-	case a.isSoftLocked():
-		return nil, ctap2.ErrPINAuthBlocked
-	}
-	return a.agree(req.PINUVAuthProtocol, req.KeyAgreement)
-}
-
-// isSoftLocked reports whether three wrong PINs in a row have made the key want a power cycle.
-func (a *Authenticator) isSoftLocked() bool { return a.volatile.pinFailures >= maxPINFailuresInARow }
-
-// checkPIN compares the PIN, at the price of a retry if it is wrong: section 6.5.5.6, steps 6 to 8. The retry is
-// taken before the comparison, so that cutting the power gains nothing.
-func (a *Authenticator) checkPIN(shared *ctap2.SharedSecret, pinHashEnc []byte) error {
-	if err := a.update(func(s *state) { s.PINRetries-- }); err != nil {
-		return err
-	}
-	hash, err := shared.Decrypt(pinHashEnc)
-	if err != nil || subtle.ConstantTimeCompare(hash, a.state.PINHash) != 1 {
-		a.regenerate(shared.Protocol())
-		a.volatile.pinFailures++
-		switch {
-		case a.state.PINRetries == 0:
-			return ctap2.ErrPINBlocked
-		case a.isSoftLocked():
-			return ctap2.ErrPINAuthBlocked
-		}
-		return ctap2.ErrPINInvalid
-	}
-	a.volatile.pinFailures = 0
-	return a.update(func(s *state) { s.PINRetries, s.UVRetries = a.config.PIN.Retries, a.config.UVRetries })
-}
-
-const paddedPINSize = 64
-
-// storePIN decrypts a new PIN, checks and stores it, and takes back what was authorized by the old one.
-func (a *Authenticator) storePIN(shared *ctap2.SharedSecret, newPINEnc []byte) error {
-	padded, err := shared.Decrypt(newPINEnc)
-	if err != nil || len(padded) != paddedPINSize {
-		return ctap2.ErrInvalidParameter
-	}
-	pin := bytes.TrimRight(padded, "\x00")
-	if len(pin) == paddedPINSize || !utf8.Valid(pin) || utf8.RuneCount(pin) < minPINLength {
-		return ctap2.ErrPINPolicyViolation
-	}
-	hash := sha256.Sum256(pin)
-	err = a.update(func(s *state) { s.PINHash, s.PINRetries = hash[:pinHashSize], a.config.PIN.Retries })
-	if err != nil {
-		return err
-	}
-	a.volatile.token = nil
-	return nil
-}
-
-// getPINToken is section 6.5.5.7.1, the subcommand of CTAP 2.0.
-func (a *Authenticator) getPINToken(req *ctap2.ClientPINRequest, sent message) (*ctap2.ClientPINResponse, error) {
 	if sent.has(paramPermissions) || sent.has(paramPermissionsRPID) {
 		return nil, ctap2.ErrInvalidParameter
 	}
-	return a.pinToken(req, defaultPermissions)
+	if a.config.NoMCGAWithPIN {
+		return a.pinToken(req, 0, ctap2.ErrPINInvalid)
+	}
+	return a.pinToken(req, defaultPermissions, ctap2.ErrPINInvalid)
 }
 
 // getPINTokenWithPermissions is section 6.5.5.7.2.
 func (a *Authenticator) getPINTokenWithPermissions(
 	req *ctap2.ClientPINRequest, sent message,
 ) (*ctap2.ClientPINResponse, error) {
-	if err := checkPermissions(req, sent); err != nil {
-		return nil, err
-	}
-	return a.pinToken(req, req.Permissions)
-}
-
-// checkPermissions refuses permissions for commands that the key does not have, and those without the relying party
-// that they are for (the table in section 6.5.5.7).
-func checkPermissions(req *ctap2.ClientPINRequest, sent message) error {
-	switch {
-	case !sent.has(paramPermissions):
-		return ctap2.ErrMissingParameter
-	case req.Permissions == 0:
-		return ctap2.ErrInvalidParameter
-	case req.Permissions&^defaultPermissions != 0:
-		return ctap2.ErrUnauthorizedPermission
-	case req.RPID == "":
-		return ctap2.ErrInvalidParameter
-	}
-	return nil
-}
-
-func (a *Authenticator) pinToken(
-	req *ctap2.ClientPINRequest, permissions ctap2.Permission,
-) (*ctap2.ClientPINResponse, error) {
-	if req.KeyAgreement == nil || req.PINHashEnc == nil {
+	if req.KeyAgreement == nil || req.PINHashEnc == nil || !sent.has(paramPermissions) {
 		return nil, ctap2.ErrMissingParameter
 	}
+	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil {
+		return nil, err
+	}
+	if err := a.checkPermissions(req, a.pinPermissions()); err != nil {
+		return nil, err
+	}
+	return a.pinToken(req, req.Permissions, ctap2.ErrPINPolicyViolation)
+}
+
+// pinToken makes a token for a PIN; errForced refuses one that has to be changed first.
+func (a *Authenticator) pinToken(
+	req *ctap2.ClientPINRequest, permissions ctap2.Permission, errForced error,
+) (*ctap2.ClientPINResponse, error) {
 	shared, err := a.beginPIN(req)
 	if err != nil {
 		return nil, err
@@ -265,24 +176,30 @@ func (a *Authenticator) pinToken(
 	if err := a.checkPIN(shared, req.PINHashEnc); err != nil {
 		return nil, err
 	}
-	return a.sendToken(shared, a.issueToken(req, permissions, false))
+	if a.state.ForcePINChange {
+		return nil, errForced
+	}
+	return a.sendToken(shared, a.issueToken(req.PINUVAuthProtocol, permissions, req.RPID, false))
 }
 
-// getUVToken is section 6.5.5.7.3.
+// getUVToken is section 6.5.5.7.3, and getUvToken of the preview, which knows no permissions.
 func (a *Authenticator) getUVToken(
 	ctx context.Context, c *call, req *ctap2.ClientPINRequest, sent message,
 ) (*ctap2.ClientPINResponse, error) {
-	if !a.hasUV() {
-		return nil, ctap2.ErrInvalidSubcommand
-	}
-	if req.KeyAgreement == nil {
+	preview := a.has(optionUVToken)
+	if req.KeyAgreement == nil || !preview && !sent.has(paramPermissions) {
 		return nil, ctap2.ErrMissingParameter
 	}
 	if err := a.checkProtocol(req.PINUVAuthProtocol); err != nil {
 		return nil, err
 	}
-	if err := checkPermissions(req, sent); err != nil {
-		return nil, err
+	if !preview {
+		if err := a.checkPermissions(req, a.uvPermissions()); err != nil {
+			return nil, err
+		}
+	}
+	if !a.hasUV() {
+		return nil, ctap2.ErrNotAllowed
 	}
 	shared, err := a.agree(req.PINUVAuthProtocol, req.KeyAgreement)
 	if err != nil {
@@ -291,7 +208,7 @@ func (a *Authenticator) getUVToken(
 	if err := a.verifyOnce(ctx, c, req.RPID); err != nil {
 		return nil, err
 	}
-	return a.sendToken(shared, a.issueToken(req, req.Permissions, true))
+	return a.sendToken(shared, a.issueToken(req.PINUVAuthProtocol, req.Permissions, req.RPID, true))
 }
 
 func (a *Authenticator) verifyOnce(ctx context.Context, c *call, rpID string) error {
@@ -309,7 +226,7 @@ func (a *Authenticator) verifyOnce(ctx context.Context, c *call, rpID string) er
 }
 
 func (a *Authenticator) sendToken(shared *ctap2.SharedSecret, t *token) (*ctap2.ClientPINResponse, error) {
-	encrypted, err := shared.Encrypt(t.key[:])
+	encrypted, err := a.entropy.encrypt(shared, t.key)
 	if err != nil {
 		return nil, err
 	}

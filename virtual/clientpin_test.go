@@ -160,6 +160,7 @@ func TestClientPINRefuses(t *testing.T) {
 	type request = ctap2.ClientPINRequest
 	const withPermissions = ctap2.SubcommandGetPINTokenWithPermissions
 	reader := Config{UserVerification: recognize}
+	public, enc := platformKey(t), make([]byte, 32)
 	for name, tt := range map[string]struct {
 		config Config
 		req    request
@@ -175,15 +176,25 @@ func TestClientPINRefuses(t *testing.T) {
 		"changePIN without parameters": {req: request{Subcommand: 4, PINUVAuthProtocol: 2}, want: ctap2.ErrMissingParameter},
 		"token without parameters":     {req: request{Subcommand: 5, PINUVAuthProtocol: 2}, want: ctap2.ErrMissingParameter},
 		"2.0 token with permissions": {
-			req: request{Subcommand: 5, PINUVAuthProtocol: 2, Permissions: 3}, want: ctap2.ErrInvalidParameter,
+			req:  request{Subcommand: 5, PINUVAuthProtocol: 2, Permissions: 3, KeyAgreement: public, PINHashEnc: enc},
+			want: ctap2.ErrInvalidParameter,
 		},
-		"2.0 token with RP ID":      {req: request{Subcommand: 5, PINUVAuthProtocol: 2, RPID: "x"}, want: ctap2.ErrInvalidParameter},
+		"2.0 token with RP ID": {
+			req:  request{Subcommand: 5, PINUVAuthProtocol: 2, RPID: "x", KeyAgreement: public, PINHashEnc: enc},
+			want: ctap2.ErrInvalidParameter,
+		},
 		"token without permissions": {req: request{Subcommand: withPermissions, PINUVAuthProtocol: 2}, want: ctap2.ErrMissingParameter},
-		"token for credential management": {
-			req: request{Subcommand: withPermissions, PINUVAuthProtocol: 2, Permissions: 5, RPID: "x"}, want: ctap2.ErrUnauthorizedPermission,
+		"token for fingerprints without a reader": {
+			req: request{
+				Subcommand: withPermissions, PINUVAuthProtocol: 2, Permissions: 9, RPID: "x", KeyAgreement: public, PINHashEnc: enc,
+			},
+			want: ctap2.ErrUnauthorizedPermission,
 		},
 		"token without RP ID": {
-			req: request{Subcommand: withPermissions, PINUVAuthProtocol: 2, Permissions: 1}, want: ctap2.ErrInvalidParameter,
+			req: request{
+				Subcommand: withPermissions, PINUVAuthProtocol: 2, Permissions: 1, KeyAgreement: public, PINHashEnc: enc,
+			},
+			want: ctap2.ErrInvalidParameter,
 		},
 		"UV retries without a reader": {req: request{Subcommand: 7}, want: ctap2.ErrInvalidSubcommand},
 		"UV token without a reader":   {req: request{Subcommand: 6, PINUVAuthProtocol: 2}, want: ctap2.ErrInvalidSubcommand},
@@ -201,7 +212,9 @@ func TestClientPINRefuses(t *testing.T) {
 func TestClientPINRefusesZeroPermissions(t *testing.T) {
 	t.Parallel()
 	key, _ := newKey(t, Config{})
-	require.Equal(t, ctap2.ErrInvalidParameter, send(t, key, ctap2.CommandClientPIN, map[int]any{1: 2, 2: 9, 9: 0, 10: "x"}))
+	require.Equal(t, ctap2.ErrInvalidParameter, send(t, key, ctap2.CommandClientPIN, map[int]any{
+		1: 2, 2: 9, 3: platformKey(t), 6: make([]byte, 32), 9: 0, 10: "x",
+	}))
 }
 
 func TestSetPINRefusesForgery(t *testing.T) {
@@ -461,6 +474,7 @@ func TestGetInfoAnnouncesTheConfiguration(t *testing.T) {
 	require.Equal(t, []ctap2.PINProtocol{2, 1}, info.PINUVAuthProtocols)
 	require.Equal(t, map[string]bool{
 		"rk": true, "up": true, "plat": false, "clientPin": false, "pinUvAuthToken": true, "makeCredUvNotRqd": true,
+		"authnrCfg": true, "setMinPINLength": true, "alwaysUv": false,
 	}, info.Options)
 	require.EqualValues(t, 8, info.MaxCredentialCountInList)
 	require.EqualValues(t, 128, info.MaxCredentialIDLength)
@@ -474,6 +488,7 @@ func TestGetInfoAnnouncesTheConfiguration(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]bool{
 		"rk": true, "up": true, "plat": false, "pinUvAuthToken": false, "makeCredUvNotRqd": false, "alwaysUv": true,
+		"authnrCfg": true,
 	}, info.Options)
 	require.Equal(t, params(cose.RS256), info.Algorithms)
 	require.Equal(t, ctap2.AAGUID{1}, info.AAGUID)
@@ -496,6 +511,14 @@ func TestNewRefusesWhatNoKeyCanBe(t *testing.T) {
 		require.Error(t, err, "%+v", c)
 		require.True(t, strings.HasPrefix(err.Error(), "virtual: "), err)
 	}
+}
+
+// platformKey is the public key of a platform.
+func platformKey(t *testing.T) *cose.Key {
+	t.Helper()
+	own, err := ecdh.P256().GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	return &cose.Key{Algorithm: cose.ECDHESHKDF256, Public: own.PublicKey()}
 }
 
 // platformSecret is the shared secret of a platform with a key of its own.

@@ -77,8 +77,10 @@ type Config struct {
 	MaxCredentialIDLength    int // bytes; 0 means 128; at least 98, as long as the key's own may be
 	MaxMessageSize           int // bytes of a request; 0 means 1827, 1024 to 7609
 
-	FirmwareVersion uint64            // 0 means 1
-	Certifications  map[string]uint64 // by the names of the FIDO registry
+	FirmwareVersion       uint64 // 0 means 1
+	EnterpriseAttestation bool   // the key can attest who it is, once authenticatorConfig has allowed it: option ep
+
+	Certifications map[string]uint64 // by the names of the FIDO registry
 
 	// VendorConfig are the vendor's prototype commands of authenticatorConfig, by their number. Each gets all its
 	// parameters as CBOR, and may return a [ctap2.Status] as the error; any other error becomes OTHER. It must not
@@ -99,16 +101,18 @@ type Prompt struct {
 
 // Sample is what the fingerprint reader has seen.
 type Sample struct {
-	Finger string // which finger it was: samples of one finger match each other
-	Status byte   // lastEnrollSampleStatus; anything but 0, which is good, makes the sample useless
+	Finger string             // which finger it was: samples of one finger match each other
+	Status ctap2.SampleStatus // anything but SampleGood makes the sample useless
 }
 
 // PINPolicy says which PINs a key takes. The zero value is what the specification wants at least.
 type PINPolicy struct {
-	MinLength   int  // characters (Unicode code points) until authenticatorConfig wants more; 0 means 4
-	MaxLength   int  // characters; 0 means 63
-	Retries     int  // wrong PINs until the key blocks; 0 means 8, which is the most
-	ForceChange bool // the first PIN must be changed before it is good for anything
+	MinLength int // characters (Unicode code points) until authenticatorConfig wants more; 0 means 4
+	MaxLength int // characters; 0 means 63
+	Retries   int // wrong PINs until the key blocks; 0 means 8, which is the most
+
+	Initial     []byte // the PIN that a new key has; nil for none. A reset takes it away
+	ForceChange bool   // the initial PIN must be changed before it is good for anything
 
 	// Complexity, unless nil, refuses PINs that are too simple. It must not call the methods of the Authenticator,
 	// nor keep the PIN.
@@ -167,6 +171,7 @@ func (c Config) withDefaults() Config {
 		c.PINUVAuthProtocols = c.Version.protocols()
 	}
 	c.Without = slices.Clone(c.Without)
+	c.PIN.Initial = slices.Clone(c.PIN.Initial)
 	c.Algorithms = slices.Clone(c.Algorithms)
 	c.PINUVAuthProtocols = slices.Clone(c.PINUVAuthProtocols)
 	c.Reset.Transports = slices.Clone(c.Reset.Transports)
@@ -213,6 +218,9 @@ func (c *Config) check() error {
 	}
 	if c.Finger != nil && c.UserVerification != nil {
 		return errors.New("a key has either Finger or UserVerification")
+	}
+	if n := len(c.PIN.Initial); n > maxPINLength || n > 0 && (n < minPINLength || c.NoClientPIN) {
+		return fmt.Errorf("a key can't be sold with a PIN of %d bytes", n)
 	}
 	if c.NoMCGAWithPIN && !c.hasBuiltInUV() {
 		return errors.New("a key with NoMCGAWithPIN needs built-in user verification")

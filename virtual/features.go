@@ -20,6 +20,7 @@ const (
 	optionConfig                 = "authnrCfg"
 	optionUVConfig               = "uvAcfg"
 	optionAlwaysUV               = "alwaysUv"
+	optionEP                     = "ep"
 	optionSetMinPINLength        = "setMinPINLength"
 	extensionCredProtect         = "credProtect"
 	extensionHMACSecret          = "hmac-secret"
@@ -48,6 +49,8 @@ func (c *Config) hasBuiltInUV() bool { return c.Finger != nil || c.UserVerificat
 
 func (c *Config) hasClientPIN() bool { return !c.NoClientPIN }
 
+func (c *Config) isEnterprise() bool { return c.EnterpriseAttestation }
+
 func (c *Config) hasTokens() bool { return c.hasClientPIN() || c.hasBuiltInUV() }
 
 // allFeatures are in the order in which getInfo lists the extensions.
@@ -63,6 +66,7 @@ var allFeatures = []feature{
 	{name: optionUVBioEnroll, since: CTAP21, needs: []string{optionBioEnroll}},
 	{name: optionLargeBlobs, since: CTAP21, needs: []string{optionRK}},
 	{name: optionConfig, since: CTAP21},
+	{name: optionEP, since: CTAP21, needs: []string{optionConfig}, when: (*Config).isEnterprise},
 	{name: optionUVConfig, since: CTAP21, needs: []string{optionConfig}, when: (*Config).hasBuiltInUV},
 	{name: optionAlwaysUV, since: CTAP21},
 	{name: optionSetMinPINLength, since: CTAP21, needs: []string{optionConfig}, when: (*Config).hasClientPIN},
@@ -80,9 +84,8 @@ var allFeatures = []feature{
 
 // pending are announced when their code is there.
 var pending = []string{
-	optionCredMgmt, optionCredMgmtPreview, optionBioEnroll, optionBioEnrollPreview, optionLargeBlobs, optionConfig,
-	optionAlwaysUV, extensionCredBlob, extensionHMACSecretMC, extensionLargeBlob, extensionPINComplexityPolicy,
-	extensionThirdPartyPayment, optionUVToken,
+	optionCredMgmt, optionCredMgmtPreview, optionLargeBlobs, extensionCredBlob, extensionHMACSecretMC, extensionLargeBlob, extensionPINComplexityPolicy,
+	extensionThirdPartyPayment,
 }
 
 // features returns the names of all that the key has.

@@ -142,3 +142,20 @@ var (
 		optional("uv", isBool),
 	)
 )
+
+// decodeOptional reads the parameters of a subcommand, which may be missing altogether.
+func decodeOptional(params []byte, want shape, req any) (message, error) {
+	if params == nil {
+		params = []byte{0xa0} // an empty map
+	}
+	return decode(params, want, req)
+}
+
+// decodeRequired reads the parameters of a subcommand that does not work without any.
+func decodeRequired(params []byte, want shape, req any) error {
+	if params == nil {
+		return ctap2.ErrMissingParameter
+	}
+	_, err := decode(params, want, req)
+	return err
+}

@@ -2,6 +2,7 @@ package virtual
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/keyfob-go/keyfob/ctap2"
@@ -9,11 +10,10 @@ import (
 
 // reset is authenticatorReset, section 6.6. The attestation key stays: it is of the make, not of the user.
 func (a *Authenticator) reset(ctx context.Context, c *call, _ []byte) (any, error) {
-	window := a.config.Reset.Window
-	if window > 0 && time.Since(a.volatile.poweredAt) >= window {
+	if !a.mayReset() {
 		return nil, ctap2.ErrNotAllowed
 	}
-	if err := a.touch(ctx, c, ""); err != nil {
+	if err := a.touchFor(ctx, c, Prompt{Command: c.command, Long: a.longTouchForReset()}); err != nil {
 		return nil, err
 	}
 	fresh := newState(&a.config)
@@ -25,6 +25,17 @@ func (a *Authenticator) reset(ctx context.Context, c *call, _ []byte) (any, erro
 	a.powerUp()
 	a.volatile.poweredAt = poweredAt
 	return nil, nil
+}
+
+// mayReset reports whether this is the time and the place for it.
+func (a *Authenticator) mayReset() bool {
+	r := a.config.Reset
+	inTime := r.Window == 0 || time.Since(a.volatile.poweredAt) < r.Window
+	return inTime && (r.Transports == nil || slices.Contains(r.Transports, transport))
+}
+
+func (a *Authenticator) longTouchForReset() bool {
+	return a.config.Reset.LongTouch || a.state.Settings.LongTouchForReset
 }
 
 // selection is authenticatorSelection, section 6.9.

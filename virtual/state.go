@@ -18,20 +18,50 @@ type state struct {
 	Version     int               `json:"version"`
 	Secret      []byte            `json:"secret"` // 32 bytes, the root of all that is derived
 	SignCount   uint32            `json:"signCount"`
-	PINHash     []byte            `json:"pinHash,omitempty"` // LEFT(SHA-256(PIN), 16), nil without a PIN
+	PINHash     []byte            `json:"pinHash,omitempty"`   // LEFT(SHA-256(PIN), 16), nil without a PIN
+	PINLength   int               `json:"pinLength,omitempty"` // code points; 0 in states that did not record it
 	PINRetries  int               `json:"pinRetries"`
 	UVRetries   int               `json:"uvRetries"`
 	Credentials []*credential     `json:"credentials"` // the oldest first; none is ever changed
 	Attestation *attestationChain `json:"attestation,omitempty"`
+
+	ForcePINChange bool           `json:"forcePINChange,omitempty"`
+	PINChanges     uint64         `json:"pinChanges,omitempty"`   // each makes another persistent token
+	StoreChanges   uint64         `json:"storeChanges,omitempty"` // each makes another credStoreState
+	UVCount        uint64         `json:"uvCount,omitempty"`      // verifications since the PIN was last entered
+	Fingerprints   []*fingerprint `json:"fingerprints,omitempty"` // none is ever changed
+	Settings       settings       `json:"settings,omitzero"`
+}
+
+// settings are what authenticatorConfig has changed. The zero value is a new key's.
+type settings struct {
+	EnterpriseAttestation bool     `json:"enterpriseAttestation,omitempty"`
+	ToggledAlwaysUV       bool     `json:"toggledAlwaysUv,omitempty"` // from what the configuration says
+	LongTouchForReset     bool     `json:"longTouchForReset,omitempty"`
+	MinPINLength          int      `json:"minPINLength,omitempty"` // code points; 0 leaves it to the configuration
+	MinPINLengthRPIDs     []string `json:"minPinLengthRPIDs,omitempty"`
+	PINComplexity         bool     `json:"pinComplexityPolicy,omitempty"`
 }
 
 const (
-	stateVersion  = 1
-	secretSize    = 32
-	pinHashSize   = 16
-	maxStateBytes = 64 << 20
+	stateVersion   = 1
+	secretSize     = 32
+	pinHashSize    = 16
+	identifierSize = 16
+	maxStateBytes  = 64 << 20
 )
 
+// firstState is that of a key that nobody has used yet: with a PIN, if it is sold with one.
+func firstState(c *Config) *state {
+	s := newState(c)
+	if len(c.PIN.Initial) > 0 {
+		s.setPIN(c.PIN.Initial)
+		s.ForcePINChange = c.PIN.ForceChange
+	}
+	return s
+}
+
+// newState is that of a key after a reset.
 func newState(c *Config) *state {
 	s := &state{
 		Version:     stateVersion,
@@ -47,13 +77,30 @@ func newState(c *Config) *state {
 func (s *state) clone() *state {
 	next := *s
 	next.Credentials = slices.Clone(s.Credentials)
+	next.Fingerprints = slices.Clone(s.Fingerprints)
 	return &next
+}
+
+// persistentToken is the persistentPinUvAuthToken.
+func (s *state) persistentToken() []byte {
+	return s.derive(fmt.Sprint("persistent token ", s.PINChanges))
+}
+
+// identifier is what encIdentifier hides: it names the key until the next reset.
+func (s *state) identifier() []byte { return s.derive("identifier")[:identifierSize] }
+
+// credStoreState is what encCredStoreState hides: another one after each change to the stored credentials.
+func (s *state) credStoreState() []byte {
+	return s.derive(fmt.Sprint("credential store ", s.StoreChanges))[:identifierSize]
 }
 
 // update makes a change that survives a power cycle: either it is on the disk and holds, or nothing has changed.
 func (a *Authenticator) update(change func(s *state)) error {
 	next := a.state.clone()
 	change(next)
+	if !slices.Equal(next.Credentials, a.state.Credentials) {
+		next.StoreChanges++
+	}
 	if err := saveState(a.config.StateFile, next); err != nil {
 		return err
 	}
@@ -65,11 +112,11 @@ func (a *Authenticator) update(change func(s *state)) error {
 // of no use.
 func loadState(c *Config) (*state, error) {
 	if c.StateFile == "" {
-		return newState(c), nil
+		return firstState(c), nil
 	}
 	s, err := readState(c.StateFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		s = newState(c)
+		s = firstState(c)
 		err = saveState(c.StateFile, s)
 	}
 	return s, err
@@ -119,6 +166,13 @@ func (s *state) check() error {
 		return errors.New("PIN hash of the wrong size")
 	case s.PINRetries < 0 || s.PINRetries > maxPINRetries || s.UVRetries < 0 || s.UVRetries > maxUVRetries:
 		return errors.New("retries out of range")
+	case s.Settings.MinPINLength < 0 || s.Settings.MinPINLength > maxPINLength:
+		return errors.New("minimum PIN length out of range")
+	}
+	for i, f := range s.Fingerprints {
+		if f == nil || len(f.ID) == 0 {
+			return fmt.Errorf("fingerprint %d: no ID", i)
+		}
 	}
 	for i, c := range s.Credentials {
 		if err := c.check(); err != nil {

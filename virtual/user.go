@@ -3,6 +3,7 @@ package virtual
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/keyfob-go/keyfob/ctap2"
 	"github.com/keyfob-go/keyfob/ctaphid"
@@ -16,7 +17,11 @@ type evidence struct {
 
 // touch waits for the user's touch.
 func (a *Authenticator) touch(ctx context.Context, c *call, rpID string) error {
-	err := a.ask(ctx, c, rpID, a.config.UserPresence)
+	return a.touchFor(ctx, c, Prompt{Command: c.command, RPID: rpID})
+}
+
+func (a *Authenticator) touchFor(ctx context.Context, c *call, p Prompt) error {
+	err := a.ask(ctx, c, p, a.config.UserPresence)
 	if _, ok := errors.AsType[ctap2.Status](err); err != nil && !ok {
 		return ctap2.ErrOperationDenied
 	}
@@ -26,9 +31,15 @@ func (a *Authenticator) touch(ctx context.Context, c *call, rpID string) error {
 // ask runs one of the user's callbacks with a deadline. The state may have changed when it returns, but only by a
 // power cycle, which ends ctx.
 func (a *Authenticator) ask(
-	ctx context.Context, c *call, rpID string, callback func(context.Context, Prompt) error,
+	ctx context.Context, c *call, p Prompt, callback func(context.Context, Prompt) error,
 ) error {
-	limited, cancel := context.WithTimeout(ctx, a.config.TouchTimeout)
+	return a.askFor(ctx, c, p, a.config.TouchTimeout, callback)
+}
+
+func (a *Authenticator) askFor(
+	ctx context.Context, c *call, p Prompt, timeout time.Duration, callback func(context.Context, Prompt) error,
+) error {
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var err error
 	a.endPoll() // the light means something else now
@@ -37,7 +48,7 @@ func (a *Authenticator) ask(
 		defer a.asking.Unlock()
 		c.keepalive(ctaphid.KeepaliveUPNeeded)
 		if callback != nil {
-			err = callback(limited, Prompt{Command: c.command, RPID: rpID})
+			err = callback(limited, p)
 		}
 		c.keepalive(ctaphid.KeepaliveProcessing)
 	})
@@ -59,9 +70,9 @@ func (a *Authenticator) verify(ctx context.Context, c *call, rpID string, tries 
 		if err := a.update(func(s *state) { s.UVRetries-- }); err != nil {
 			return err
 		}
-		err := a.ask(ctx, c, rpID, a.config.UserVerification)
+		err := a.recognize(ctx, c, Prompt{Command: c.command, RPID: rpID})
 		if err == nil {
-			return a.update(func(s *state) { s.UVRetries = a.config.UVRetries })
+			return a.update(func(s *state) { s.UVRetries, s.UVCount = a.config.UVRetries, s.UVCount+1 })
 		}
 		if _, ok := errors.AsType[ctap2.Status](err); ok { // no verdict of the reader: costs nothing
 			return errors.Join(err, a.update(func(s *state) { s.UVRetries++ }))
@@ -70,14 +81,28 @@ func (a *Authenticator) verify(ctx context.Context, c *call, rpID string, tries 
 	return errNotRecognized
 }
 
-// uvAttempts is how often the key asks for a finger before it gives up on a command: maxUvAttemptsForInternalRetries.
+// recognize asks for the user, and returns nil if it is the right one.
+func (a *Authenticator) recognize(ctx context.Context, c *call, p Prompt) error {
+	if a.config.Finger == nil {
+		return a.ask(ctx, c, p, a.config.UserVerification)
+	}
+	sample, err := a.scan(ctx, c, p, a.config.TouchTimeout)
+	if err == nil && !a.state.matches(sample) {
+		return errNotRecognized
+	}
+	return err
+}
+
+// uvAttempts is how often the key asks for the user before it gives up on a command.
 const uvAttempts = 3
 
 // hasUV reports whether the key can verify the user now: option uv.
-func (a *Authenticator) hasUV() bool { return a.config.UserVerification != nil }
+func (a *Authenticator) hasUV() bool {
+	return a.config.UserVerification != nil || a.config.Finger != nil && len(a.state.Fingerprints) > 0
+}
 
 // alwaysUV is option alwaysUv.
-func (a *Authenticator) alwaysUV() bool { return a.config.AlwaysUV }
+func (a *Authenticator) alwaysUV() bool { return a.config.AlwaysUV != a.state.Settings.ToggledAlwaysUV }
 
 // makeCredUVRequired is the contrary of option makeCredUvNotRqd, which CTAP 2.0 did not have.
 func (a *Authenticator) makeCredUVRequired() bool {
@@ -95,6 +120,9 @@ func (a *Authenticator) isProtected() bool { return a.hasUV() || a.hasPIN() }
 // errUVMissing is the status for a request that lacks user verification, as far as the platform can do something
 // about it (sections 6.1.2 and 6.2.2).
 func (a *Authenticator) errUVMissing() error {
+	if a.config.NoMCGAWithPIN {
+		return ctap2.ErrOperationDenied
+	}
 	if a.hasPIN() || !a.isProtected() && !a.config.NoClientPIN {
 		return ctap2.ErrPUATRequired
 	}
