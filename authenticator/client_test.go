@@ -1,0 +1,486 @@
+package authenticator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/keyfob-go/keyfob/ctap2"
+	"github.com/keyfob-go/keyfob/ctaphid"
+	"github.com/keyfob-go/keyfob/hid"
+	"github.com/keyfob-go/keyfob/virtual"
+)
+
+// desk is where the user sits, with keys plugged into a hub. What happens there goes into the log.
+type desk struct {
+	t      *testing.T
+	hub    virtual.Hub
+	client *Client
+
+	mu      sync.Mutex // guards the fields below
+	fingers map[string]chan struct{}
+	names   map[string]string // of keys by their paths
+	log     []string
+	pins    []string
+	opens   int
+}
+
+// newDesk returns a desk whose user has the given PINs to tell.
+func newDesk(t *testing.T, pins ...string) *desk {
+	d := &desk{t: t, fingers: map[string]chan struct{}{}, names: map[string]string{}, pins: pins}
+	d.client = &Client{UI: &UI{Notify: d.notify}, Watch: d.hub.Watch, Open: d.open}
+	if pins != nil {
+		d.client.UI.PIN = d.pin
+	}
+	return d
+}
+
+// key makes a key with a name, which waits for its user's touch.
+func (d *desk) key(name string, c virtual.Config) *virtual.Authenticator {
+	d.t.Helper()
+	touched := make(chan struct{})
+	d.fingers[name] = touched
+	c.UserPresence = func(ctx context.Context, p virtual.Prompt) error {
+		select {
+		case <-touched:
+			d.note("%s: %v touched", name, p.Command)
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	key, err := virtual.New(c)
+	require.NoError(d.t, err)
+	d.t.Cleanup(func() { key.Close() })
+	return key
+}
+
+// plug makes a key and plugs it in.
+func (d *desk) plug(name string, c virtual.Config) *virtual.Authenticator {
+	d.t.Helper()
+	key := d.key(name, c)
+	d.insert(name, key)
+	return key
+}
+
+func (d *desk) insert(name string, key *virtual.Authenticator) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.names[d.hub.Plug(key).Path] = name
+}
+
+// touch touches a key that waits for it.
+func (d *desk) touch(name string) {
+	d.t.Helper()
+	synctest.Wait()
+	select {
+	case d.fingers[name] <- struct{}{}:
+		synctest.Wait()
+	default:
+		require.Fail(d.t, "not blinking: "+name)
+	}
+}
+
+func (d *desk) note(format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.log = append(d.log, fmt.Sprintf(format, args...))
+}
+
+func (d *desk) name(key hid.Info) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.names[key.Path]
+}
+
+func (d *desk) notify(e Event) {
+	switch e.Kind {
+	case EventInsert, EventSelect:
+		require.Empty(d.t, e.Key)
+		d.note("%v", e.Kind)
+	case EventTouch, EventProcessing:
+		d.note("%s: %v to %v", d.name(e.Key), e.Kind, e.Touch)
+	case EventDropped:
+		d.note("%s: dropped: %v", d.name(e.Key), KindOf(e.Err))
+	default:
+		d.note("%s: %v", d.name(e.Key), e.Kind)
+	}
+}
+
+func (d *desk) pin(_ context.Context, req *PINRequest) ([]byte, error) {
+	d.note("%s: PIN, reason %d", d.name(req.Key), req.Reason)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.pins) == 0 {
+		return nil, errors.New("asked for the PIN once too often")
+	}
+	pin := d.pins[0]
+	d.pins = d.pins[1:]
+	return []byte(pin), nil
+}
+
+// take returns what happened since the last call, in order for each key, the keys by their names.
+func (d *desk) take() []string {
+	synctest.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	log := d.log
+	d.log = nil
+	slices.SortStableFunc(log, func(a, b string) int { return int(a[0]) - int(b[0]) })
+	return log
+}
+
+// open counts what is open.
+func (d *desk) open(path string) (io.ReadWriteCloser, error) {
+	device, err := d.hub.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.opens++
+	return &countedDevice{ReadWriteCloser: device, desk: d}, nil
+}
+
+type countedDevice struct {
+	io.ReadWriteCloser
+	desk *desk
+	once sync.Once
+}
+
+func (c *countedDevice) Close() error {
+	c.once.Do(func() {
+		c.desk.mu.Lock()
+		defer c.desk.mu.Unlock()
+		c.desk.opens--
+	})
+	return c.ReadWriteCloser.Close()
+}
+
+// registration is a ceremony that makes a credential on whatever key, without the rest of WebAuthn.
+func (d *desk) registration(ctx context.Context, opts *CredentialOptions) *ongoing[*Credential] {
+	return begin(d, func() (*Credential, error) {
+		return conduct(ctx, d.client, func(ctx context.Context, p *player[*Credential]) (*Credential, error) {
+			return p.device.MakeCredential(ctx, opts)
+		})
+	})
+}
+
+// ongoing is a ceremony that may not be over yet.
+type ongoing[T any] struct {
+	desk   *desk
+	done   chan struct{}
+	result T
+	err    error
+}
+
+func begin[T any](d *desk, run func() (T, error)) *ongoing[T] {
+	o := &ongoing[T]{desk: d, done: make(chan struct{})}
+	go func() {
+		defer close(o.done)
+		o.result, o.err = run()
+	}()
+	synctest.Wait()
+	return o
+}
+
+func (o *ongoing[T]) isOver() bool {
+	synctest.Wait()
+	select {
+	case <-o.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// end requires that the ceremony is over, and everything with it.
+func (o *ongoing[T]) end() (T, error) {
+	o.desk.t.Helper()
+	require.True(o.desk.t, o.isOver(), "not over")
+	require.Zero(o.desk.t, o.desk.opens, "keys left open")
+	return o.result, o.err
+}
+
+// ceremony runs a test under fake time. Nothing may be left behind.
+func inBubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, test)
+}
+
+func TestOneKeyIsTouchedOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.plug("a", virtual.Config{})
+		o := d.registration(t.Context(), credentialOptions())
+		require.False(t, o.isOver())
+		require.Equal(t, []string{"a: added", "a: touch to register"}, d.take())
+		d.touch("a")
+		cred, err := o.end()
+		require.NoError(t, err)
+		require.NotEmpty(t, cred.ID)
+		require.Equal(t, []string{"a: makeCredential touched", "a: processing to register", "a: touched"}, d.take())
+	})
+}
+
+func TestOneKeyIsAskedForItsPINAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, "0000", "1234")
+		key := d.plug("a", virtual.Config{})
+		setPIN(t, key, "1234")
+		opts := credentialOptions()
+		opts.UserVerification = UVRequired
+		o := d.registration(t.Context(), opts)
+		require.Equal(t, []string{"a: added", "a: PIN, reason 0", "a: PIN, reason 1", "a: touch to register"}, d.take())
+		d.touch("a")
+		_, err := o.end()
+		require.NoError(t, err)
+	})
+}
+
+func TestTheRealRequestSelectsAmongSeveralKeys(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t)
+		a, b, c := d.plug("a", virtual.Config{}), d.plug("b", virtual.Config{U2FOnly: true}), d.plug("c", virtual.Config{})
+		opts := credentialOptions()
+		o := d.registration(t.Context(), opts)
+		require.Equal(t, []string{
+			"a: added", "a: touch to register", "b: added", "b: touch to register", "c: added", "c: touch to register", "select",
+		}, d.take())
+		d.touch("b")
+		time.Sleep(time.Second) // until the U2F key is asked again
+		cred, err := o.end()
+		require.NoError(t, err)
+		require.Equal(t, "fido-u2f", cred.Attestation.Format)
+		require.Zero(t, a.Credentials()+b.Credentials()+c.Credentials())
+	})
+}
+
+func TestOnlyTheChosenKeyIsAskedForItsPIN(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, "1234")
+		for _, name := range []string{"a", "b"} {
+			setPIN(t, d.plug(name, virtual.Config{}), "1234")
+		}
+		opts := credentialOptions()
+		opts.ResidentKey = true
+		o := d.registration(t.Context(), opts)
+		require.Equal(t, []string{
+			"a: added", "a: touch to select", "b: added", "b: touch to select", "select",
+		}, d.take())
+		d.touch("b")
+		require.Equal(t, []string{
+			"b: selection touched", "b: processing to select", "b: touched", "b: PIN, reason 0", "b: touch to register",
+		}, d.take())
+		d.touch("b")
+		_, err := o.end()
+		require.NoError(t, err)
+	})
+}
+
+func TestTheLastKeyNeedsNoSelection(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, "1234")
+		a, b := d.plug("a", virtual.Config{}), d.plug("b", virtual.Config{})
+		setPIN(t, a, "1234")
+		setPIN(t, b, "1234")
+		opts := credentialOptions()
+		opts.UserVerification = UVRequired
+		o := d.registration(t.Context(), opts)
+		d.take()
+		d.hub.Unplug(a)
+		require.Equal(t, []string{"a: removed", "b: PIN, reason 0", "b: touch to register"}, d.take())
+		d.touch("b")
+		_, err := o.end()
+		require.NoError(t, err)
+	})
+}
+
+func TestKeysJoinAndLeave(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t)
+		o := d.registration(t.Context(), credentialOptions())
+		require.Equal(t, []string{"insert"}, d.take())
+		a := d.plug("a", virtual.Config{})
+		require.Equal(t, []string{"a: added", "a: touch to register"}, d.take())
+		d.plug("b", virtual.Config{})
+		require.Equal(t, []string{"b: added", "b: touch to register", "select"}, d.take())
+		d.hub.Unplug(a)
+		require.Equal(t, []string{"a: removed"}, d.take())
+		d.touch("b")
+		_, err := o.end()
+		require.NoError(t, err)
+	})
+}
+
+func TestThePulledChosenKeyEndsTheCeremony(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, "1234")
+		key := d.plug("a", virtual.Config{})
+		setPIN(t, key, "1234")
+		opts := credentialOptions()
+		opts.UserVerification = UVRequired
+		o := d.registration(t.Context(), opts)
+		d.hub.Unplug(key)
+		_, err := o.end()
+		require.ErrorIs(t, err, hid.ErrRemoved)
+	})
+}
+
+// A key that cannot serve the request says why when it is touched, and not before.
+func TestUnsuitableKeysExplainThemselves(t *testing.T) {
+	for name, c := range map[string]virtual.Config{
+		"CTAP 2.1": {NoClientPIN: true},
+		"U2F":      {U2FOnly: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				d := newDesk(t, "1234")
+				d.plug("a", c)
+				opts := credentialOptions()
+				opts.UserVerification = UVRequired
+				o := d.registration(t.Context(), opts)
+				time.Sleep(time.Hour + time.Second) // not when the key's patience of 30 seconds ends
+				require.False(t, o.isOver())
+				d.touch("a")
+				time.Sleep(time.Second)
+				_, err := o.end()
+				require.Contains(t, []Kind{KindPINNotSet, KindUnsupported}, KindOf(err))
+			})
+		})
+	}
+}
+
+func TestAKeyThatGaveUpWaitingIsAskedAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.plug("a", virtual.Config{TouchTimeout: 30 * time.Second})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+		o := d.registration(ctx, credentialOptions())
+		time.Sleep(4 * time.Minute)
+		d.touch("a")
+		_, err := o.end()
+		require.NoError(t, err)
+	})
+}
+
+func TestAKeyThatAlwaysGivesUpIsDropped(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.plug("a", virtual.Config{Faults: virtual.Faults{
+			Answer: func(cmd ctaphid.Command, request []byte, run func() []byte) []byte {
+				if cmd == ctaphid.CommandCBOR && request[0] == byte(makeCredential) {
+					return []byte{byte(ctap2.ErrUserActionTimeout)}
+				}
+				return run()
+			},
+		}})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		o := d.registration(ctx, credentialOptions())
+		require.Equal(t, []string{"a: added", "a: dropped: timeout", "insert"}, d.take())
+		time.Sleep(time.Minute)
+		_, err := o.end()
+		require.Equal(t, KindTimeout, KindOf(err))
+		require.ErrorContains(t, err, "user action timed out", "the reason why the key did not take part")
+	})
+}
+
+// The nodes of a new key appear before the permission to open them. That is nothing to tell.
+func TestKeysThatCannotBeOpenedYet(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t)
+		denied := fmt.Errorf("no rule: %w", fs.ErrPermission)
+		old, late, never := hid.Info{Path: "old", Err: denied}, hid.Info{Path: "late", Err: denied}, hid.Info{Path: "never", Err: denied}
+		events := make(chan hid.Event)
+		d.client.Watch = func(context.Context) ([]hid.Info, <-chan hid.Event, error) { return []hid.Info{old}, events, nil }
+		key := d.key("late", virtual.Config{})
+		d.client.Open = func(path string) (io.ReadWriteCloser, error) { return key.Device(), nil }
+		d.names = map[string]string{"old": "old", "late": "late", "never": "never"}
+
+		o := d.registration(t.Context(), credentialOptions())
+		require.Equal(t, []string{"insert", "old: dropped: permission"}, d.take())
+		events <- hid.Event{Kind: hid.Added, Info: late}
+		events <- hid.Event{Kind: hid.Added, Info: never}
+		require.Empty(t, d.take())
+		late.Err = nil
+		events <- hid.Event{Kind: hid.Changed, Info: late}
+		require.Equal(t, []string{"late: added", "late: touch to register"}, d.take())
+		late.Serial = "7"
+		events <- hid.Event{Kind: hid.Changed, Info: late}
+		time.Sleep(permissionDelay)
+		require.Equal(t, []string{"never: dropped: permission"}, d.take())
+		d.touch("late")
+		_, err := o.end()
+		require.NoError(t, err)
+	})
+}
+
+func TestCancelledCeremonyLeavesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, "1234")
+		d.plug("a", virtual.Config{})
+		d.plug("b", virtual.Config{U2FOnly: true})
+		setPIN(t, d.plug("c", virtual.Config{AlwaysUV: true}), "1234")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		o := d.registration(ctx, credentialOptions())
+		require.False(t, o.isOver())
+		cause := errors.New("enough")
+		cancel(cause)
+		_, err := o.end()
+		require.ErrorIs(t, err, cause)
+		require.Equal(t, KindCancelled, KindOf(err))
+	})
+}
+
+// A callback that does not return cannot keep the keys blinking.
+func TestBlockedNotifyDelaysNoCancel(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t)
+		blocked := make(chan struct{})
+		d.client.UI.Notify = func(Event) { <-blocked }
+		var waiting atomic.Int32
+		for range 2 {
+			key, err := virtual.New(virtual.Config{UserPresence: func(ctx context.Context, _ virtual.Prompt) error {
+				waiting.Add(1)
+				defer waiting.Add(-1)
+				<-ctx.Done()
+				return ctx.Err()
+			}})
+			require.NoError(t, err)
+			defer key.Close()
+			d.hub.Plug(key)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		o := d.registration(ctx, credentialOptions())
+		require.EqualValues(t, 2, waiting.Load())
+		cancel()
+		synctest.Wait()
+		require.Zero(t, waiting.Load())
+		require.Zero(t, d.opens)
+		require.False(t, o.isOver(), "the callback still runs")
+		close(blocked)
+		_, err := o.end()
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}
+
+func setPIN(t *testing.T, key *virtual.Authenticator, pin string) {
+	t.Helper()
+	a, err := New(t.Context(), &wire{key: key}, nil)
+	require.NoError(t, err)
+	require.NoError(t, a.SetPIN(t.Context(), []byte(pin)))
+	require.NoError(t, a.Close())
+}
