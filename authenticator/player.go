@@ -20,6 +20,7 @@ type player[T any] struct {
 	cancel context.CancelCauseFunc
 
 	device  *Authenticator
+	kept    bool   // device goes on to the caller
 	waiting bool   // the key says that it waits for a touch
 	touched bool   // the user has touched it
 	pin     []byte // that the user gave, for the case that the key wants it again
@@ -33,8 +34,12 @@ func (p *player[T]) play() {
 		p.c.drop(p, err)
 		return
 	}
-	defer device.Close()
-	defer func() { clear(p.pin) }()
+	defer func() {
+		clear(p.pin)
+		if !p.kept {
+			device.Close()
+		}
+	}()
 	p.device = device
 	p.attempts()
 }
