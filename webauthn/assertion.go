@@ -2,7 +2,6 @@ package webauthn
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"slices"
 
@@ -10,7 +9,7 @@ import (
 )
 
 // AuthenticationResponse is what navigator.credentials.get returns: PublicKeyCredential with
-// AuthenticatorAssertionResponse, WebAuthn Level 3 sections 5.1 and 5.2.2.
+// AuthenticatorAssertionResponse, WebAuthn Level 3 sections 5.1 and 5.2.2. Its JSON is what goes from client to server.
 type AuthenticationResponse struct {
 	RawID             []byte // the credential's ID
 	ClientDataJSON    []byte
@@ -18,7 +17,8 @@ type AuthenticationResponse struct {
 	Signature         []byte
 	UserHandle        []byte // empty when the authenticator did not say
 
-	ClientExtensionResults map[string]json.RawMessage
+	AuthenticatorAttachment Attachment // as the client says
+	ClientExtensionResults  ExtensionResults
 }
 
 // AssertionOptions are what the relying party knows of an authentication: mostly what it asked for.
@@ -94,7 +94,7 @@ func verifyAssertion(r *AuthenticationResponse, c *CredentialRecord, o *Assertio
 	if err := v.count(o.AllowSignCountRegression); err != nil {
 		return nil, err
 	}
-	if err := o.checkExtensions(r.ClientExtensionResults, v.AuthenticatorData); err != nil {
+	if err := o.checkExtensions(&r.ClientExtensionResults, v.AuthenticatorData); err != nil {
 		return nil, err
 	}
 	v.Credential.BackupState = v.AuthenticatorData.Flags.Has(ctap2.FlagBS)
@@ -133,7 +133,7 @@ func (o *AssertionOptions) parseAuthenticatorData(r *AuthenticationResponse) (*A
 
 // rpID is the RP ID, or the AppID where the client says that it used that: WebAuthn Level 3, section 10.1.1.
 func (o *AssertionOptions) rpID(r *AuthenticationResponse) string {
-	if o.AppID != "" && string(r.ClientExtensionResults["appid"]) == "true" {
+	if used := r.ClientExtensionResults.AppID; o.AppID != "" && used != nil && *used {
 		return o.AppID
 	}
 	return o.RPID

@@ -2,7 +2,6 @@ package webauthn
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -73,7 +72,7 @@ func TestVerifyAssertionFailsByStep(t *testing.T) {
 			step: StepRPIDHash,
 			keyfob: func(k *testKeyfob) {
 				k.authData.RPIDHash = sha256.Sum256([]byte("https://example.org/u2f"))
-				k.results = map[string]json.RawMessage{"appid": json.RawMessage("true")}
+				k.results = ExtensionResults{AppID: new(true)}
 			},
 		},
 		"the app ID, which the client does not say": {
@@ -100,7 +99,7 @@ func TestVerifyAssertionFailsByStep(t *testing.T) {
 		"a counter that ends":  {step: StepSignCount, keyfob: func(k *testKeyfob) { k.authData.SignCount = 0 }},
 		"an unsolicited output": {
 			step:    StepExtensions,
-			keyfob:  func(k *testKeyfob) { k.results = map[string]json.RawMessage{"prf": nil} },
+			keyfob:  func(k *testKeyfob) { k.results = ExtensionResults{PRF: new(PRFResults)} },
 			options: func(o *AssertionOptions) { o.Extensions = []string{} },
 		},
 	} {
@@ -148,15 +147,15 @@ func TestVerifyAssertionAccepts(t *testing.T) {
 		"the app ID": {
 			keyfob: func(k *testKeyfob) {
 				k.authData.RPIDHash = sha256.Sum256([]byte("https://example.org/u2f"))
-				k.results = map[string]json.RawMessage{"appid": json.RawMessage("true")}
+				k.results = ExtensionResults{AppID: new(true)}
 			},
 			options: func(o *AssertionOptions) { o.AppID = "https://example.org/u2f" },
 		},
 		"the RP ID in spite of what the client says": {
-			keyfob: func(k *testKeyfob) { k.results = map[string]json.RawMessage{"appid": json.RawMessage("true")} },
+			keyfob: func(k *testKeyfob) { k.results = ExtensionResults{AppID: new(true)} },
 		},
 		"the RP ID in spite of the app ID": {
-			keyfob:  func(k *testKeyfob) { k.results = map[string]json.RawMessage{"appid": json.RawMessage("false")} },
+			keyfob:  func(k *testKeyfob) { k.results = ExtensionResults{AppID: new(false)} },
 			options: func(o *AssertionOptions) { o.AppID = "https://example.org/u2f" },
 		},
 	} {

@@ -3,7 +3,6 @@ package webauthn
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -36,14 +35,14 @@ type Ceremony struct {
 	Extensions []string
 
 	// CheckExtensions, unless nil, judges the outputs. All are optional: clients and authenticators ignore what they do
-	// not know. It must not keep the maps.
+	// not know. It must not keep them.
 	CheckExtensions func(ExtensionOutputs) error
 }
 
-// ExtensionOutputs are the results of the extensions by their names.
+// ExtensionOutputs are what client and authenticator answer for extensions.
 type ExtensionOutputs struct {
-	Client        map[string]json.RawMessage     // what the client says, signed by nobody
-	Authenticator map[string]ctapcbor.RawMessage // what the authenticator says, in the signed authenticator data
+	Client        *ExtensionResults              // what the client says, signed by nobody
+	Authenticator map[string]ctapcbor.RawMessage // what the authenticator says by name, in its signed data
 }
 
 // CredentialRecord is what a relying party stores of a credential (WebAuthn Level 3, section 4, "credential record").
@@ -114,7 +113,7 @@ func checkUserPresence(d *AuthenticatorData) error {
 }
 
 // checkExtensions takes the last step of both ceremonies.
-func (c *Ceremony) checkExtensions(client map[string]json.RawMessage, d *AuthenticatorData) error {
+func (c *Ceremony) checkExtensions(client *ExtensionResults, d *AuthenticatorData) error {
 	outputs := ExtensionOutputs{Client: client}
 	if d.Extensions != nil {
 		if err := ctapcbor.Unmarshal(d.Extensions, &outputs.Authenticator); err != nil {
@@ -122,14 +121,8 @@ func (c *Ceremony) checkExtensions(client map[string]json.RawMessage, d *Authent
 		}
 	}
 	if c.Extensions != nil {
-		for _, names := range [][]string{
-			slices.Sorted(maps.Keys(outputs.Client)), slices.Sorted(maps.Keys(outputs.Authenticator)),
-		} {
-			for _, name := range names {
-				if !slices.Contains(c.Extensions, name) {
-					return StepExtensions.failedf("%q was not asked for", name)
-				}
-			}
+		if err := outputs.checkNames(c.Extensions); err != nil {
+			return StepExtensions.failed(err)
 		}
 	}
 	if c.CheckExtensions == nil {
@@ -137,6 +130,19 @@ func (c *Ceremony) checkExtensions(client map[string]json.RawMessage, d *Authent
 	}
 	if err := c.CheckExtensions(outputs); err != nil {
 		return StepExtensions.failed(err)
+	}
+	return nil
+}
+
+func (o *ExtensionOutputs) checkNames(wanted []string) error {
+	names, err := o.Client.names()
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Concat(names, slices.Sorted(maps.Keys(o.Authenticator))) {
+		if !slices.Contains(wanted, name) {
+			return fmt.Errorf("%q was not asked for", name)
+		}
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package webauthn
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"testing"
 
@@ -21,7 +20,7 @@ type testKeyfob struct {
 	authData   AuthenticatorData
 	format     string // of [attest.Formats]
 	statement  any    // replaces the format's
-	results    map[string]json.RawMessage
+	results    ExtensionResults
 	rawID      []byte
 	userHandle []byte
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 )
 
 // The values of [ClientData.Type].
@@ -98,38 +97,6 @@ func parseClientData(b []byte) (*ClientData, error) {
 		return nil, err
 	}
 	return c, nil
-}
-
-// parseObject exists because json.Unmarshal would match names of another case and take the last of several equal
-// names.
-func parseObject(b []byte) (map[string]json.RawMessage, error) {
-	dec := json.NewDecoder(bytes.NewReader(b))
-	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
-		return nil, errors.New("not a JSON object")
-	}
-	members := make(map[string]json.RawMessage)
-	for dec.More() {
-		token, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		name := token.(string) // the decoder lets nothing else stand before a colon
-		if members[name] != nil {
-			return nil, fmt.Errorf("member %q repeats", name)
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, err
-		}
-		members[name] = value
-	}
-	if _, err := dec.Token(); err != nil { // the closing brace
-		return nil, err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("something follows the object")
-	}
-	return members, nil
 }
 
 // decodeMember refuses null, which json.Unmarshal would take for any type.

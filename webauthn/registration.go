@@ -3,7 +3,6 @@ package webauthn
 import (
 	"bytes"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,14 +13,15 @@ import (
 )
 
 // RegistrationResponse is what navigator.credentials.create returns: PublicKeyCredential with
-// AuthenticatorAttestationResponse, WebAuthn Level 3 sections 5.1 and 5.2.1.
+// AuthenticatorAttestationResponse, WebAuthn Level 3 sections 5.1 and 5.2.1. Its JSON is what goes from client to server.
 type RegistrationResponse struct {
 	RawID             []byte // nil is not compared with the ID in AttestationObject
 	ClientDataJSON    []byte
 	AttestationObject []byte
 	Transports        []string // as the client says; [VerifyRegistration] only passes them on
 
-	ClientExtensionResults map[string]json.RawMessage
+	AuthenticatorAttachment Attachment // as the client says
+	ClientExtensionResults  ExtensionResults
 }
 
 // RegistrationOptions are what the relying party knows of a registration: mostly what it asked for.
@@ -94,7 +94,7 @@ func verifyRegistration(r *RegistrationResponse, o *RegistrationOptions) (*Regis
 	if err := o.checkCredentialID(r.RawID, v.AuthenticatorData.Credential.ID); err != nil {
 		return nil, err
 	}
-	if err := o.checkExtensions(r.ClientExtensionResults, v.AuthenticatorData); err != nil {
+	if err := o.checkExtensions(&r.ClientExtensionResults, v.AuthenticatorData); err != nil {
 		return nil, err
 	}
 	v.Credential = newCredentialRecord(v.AuthenticatorData, r.Transports)

@@ -149,8 +149,10 @@ func TestVerifyRegistrationFailsByStep(t *testing.T) {
 			options: func(o *RegistrationOptions) { o.IsRegistered = func([]byte) (bool, error) { return false, boom } },
 		},
 		"an unsolicited client output": {
-			step:    StepExtensions,
-			keyfob:  func(k *testKeyfob) { k.results = map[string]json.RawMessage{"a": nil, "credProps": nil} },
+			step: StepExtensions,
+			keyfob: func(k *testKeyfob) {
+				k.results = ExtensionResults{CredProps: new(CredentialProperties), Other: map[string]json.RawMessage{"a": nil}}
+			},
 			options: func(o *RegistrationOptions) { o.Extensions = []string{"a"} },
 		},
 		"an unsolicited authenticator output": {
@@ -208,7 +210,7 @@ func TestVerifyRegistrationAccepts(t *testing.T) {
 		},
 		"a response without ID": {keyfob: func(k *testKeyfob) { k.rawID = nil }},
 		"a solicited output": {
-			keyfob:  func(k *testKeyfob) { k.results = map[string]json.RawMessage{"credProps": nil} },
+			keyfob:  func(k *testKeyfob) { k.results = ExtensionResults{CredProps: new(CredentialProperties)} },
 			options: func(o *RegistrationOptions) { o.Extensions = []string{"credProps"} },
 		},
 		"a new ID": {options: func(o *RegistrationOptions) {
@@ -293,12 +295,12 @@ func TestCheckExtensionsSeesBothKindsOfOutputs(t *testing.T) {
 	k, o := newTestKeyfob(t, TypeCreate), registrationOptions()
 	k.authData.Flags |= ctap2.FlagED
 	k.authData.Extensions = ctapcbor.RawMessage{0xa1, 0x61, 'x', 0xf5}
-	k.results = map[string]json.RawMessage{"credProps": json.RawMessage(`{"rk":true}`)}
+	k.results = ExtensionResults{CredProps: &CredentialProperties{ResidentKey: new(true)}}
 	called := 0
 	o.CheckExtensions = func(outputs ExtensionOutputs) error {
 		called++
 		require.Equal(t, ExtensionOutputs{
-			Client:        k.results,
+			Client:        &k.results,
 			Authenticator: map[string]ctapcbor.RawMessage{"x": {0xf5}},
 		}, outputs)
 		return nil

@@ -1,17 +1,30 @@
 // Package webauthn has the data structures of Web Authentication Level 3 that a client makes and a relying party
-// checks: client data, authenticator data, attestation objects and the signatures over them.
+// checks: options, client data, authenticator data, attestation objects, the signatures over them, and the JSON that
+// goes between client and server.
 //
-// A client hashes its [ClientData] and has an authenticator sign the hash:
+// A client gets [CreationOptions] or [RequestOptions] as JSON, finds out by an [OriginPolicy] whether the origin may use
+// the RP ID, hashes its [ClientData] and has an authenticator sign the hash:
 //
-//	clientDataJSON := (&webauthn.ClientData{Type: webauthn.TypeGet, Challenge: challenge, Origin: origin}).JSON()
+//	var options webauthn.RequestOptions
+//	err := json.Unmarshal(fromServer, &options)
+//	...
+//	origin, rpID, err := new(webauthn.OriginPolicy).Resolve(ctx, "https://login.example.org", options.RPID)
+//	...
+//	clientData := webauthn.ClientData{Type: webauthn.TypeGet, Challenge: options.Challenge, Origin: origin}
+//	clientDataJSON := clientData.JSON()
 //	hash := webauthn.ClientDataHash(clientDataJSON)
+//
+// What it answers, a [RegistrationResponse] or an [AuthenticationResponse], becomes JSON again by json.Marshal.
 //
 // A relying party checks what came back with [VerifyRegistration] and [VerifyAssertion], which do all that the
 // specification asks of it: challenge, origin, RP ID, flags, attestation, signature, counter. An error says by a
 // [Step] what was wrong.
 //
+//	var response webauthn.RegistrationResponse
+//	err := json.Unmarshal(fromClient, &response)
+//	...
 //	expected := webauthn.Ceremony{Challenge: challenge, RPID: "example.org", Origins: []string{"https://example.org"}}
-//	registered, err := webauthn.VerifyRegistration(response, &webauthn.RegistrationOptions{Ceremony: expected})
+//	registered, err := webauthn.VerifyRegistration(&response, &webauthn.RegistrationOptions{Ceremony: expected})
 //	...
 //	options := &webauthn.AssertionOptions{Ceremony: expected}
 //	assertion, err := webauthn.VerifyAssertion(response, &registered.Credential, options)
