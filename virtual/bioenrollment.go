@@ -3,6 +3,7 @@ package virtual
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -142,7 +143,7 @@ func (a *Authenticator) enrollNext(ctx context.Context, c *call, params []byte) 
 	return a.capture(ctx, c, e, req.TimeoutMilliseconds)
 }
 
-// capture waits for a sample, and keeps the finger after the last one.
+// capture waits for a sample. A cancelled one ends the enrolment.
 func (a *Authenticator) capture(
 	ctx context.Context, c *call, e *enrolment, milliseconds uint64,
 ) (*ctap2.BioEnrollmentResponse, error) {
@@ -150,30 +151,35 @@ func (a *Authenticator) capture(
 	if milliseconds > 0 && milliseconds < uint64(timeout.Milliseconds()) {
 		timeout = time.Duration(milliseconds) * time.Millisecond
 	}
+	status := ctap2.SampleNoUserActivity
 	sample, err := a.scan(ctx, c, Prompt{Command: c.command}, timeout)
-	if statusOf(err) == ctap2.ErrKeepaliveCancel && err != nil {
+	if refusal, ok := errors.AsType[ctap2.Status](err); ok && refusal != ctap2.ErrUserActionTimeout {
 		a.volatile.enrolment = nil
 		return nil, err
 	}
-	status := ctap2.SampleNoUserActivity
 	if err == nil {
 		status = a.state.judge(e, sample)
 	}
 	if status == ctap2.SampleGood {
-		e.finger = sample.Finger
-		e.remaining--
-	}
-	if e.remaining == 0 {
-		a.volatile.enrolment = nil
-		err := a.update(func(s *state) {
-			s.Fingerprints = append(s.Fingerprints, &fingerprint{ID: e.id, Finger: e.finger})
-		})
-		if err != nil {
+		if err := a.merge(e, sample); err != nil {
 			return nil, err
 		}
 	}
 	remaining := uint64(e.remaining)
 	return &ctap2.BioEnrollmentResponse{LastEnrollSampleStatus: &status, RemainingSamples: &remaining}, nil
+}
+
+// merge adds a good sample to the template, and stores the template with the last one.
+func (a *Authenticator) merge(e *enrolment, sample Sample) error {
+	e.finger = sample.Finger
+	e.remaining--
+	if e.remaining > 0 {
+		return nil
+	}
+	a.volatile.enrolment = nil
+	return a.update(func(s *state) {
+		s.Fingerprints = append(s.Fingerprints, &fingerprint{ID: e.id, Finger: e.finger})
+	})
 }
 
 // judge says what a sample is worth.

@@ -43,6 +43,10 @@ type feature struct {
 	when      func(*Config) bool // nil means always
 }
 
+// hasU2F reports whether the key is made for U2F. It may not be with alwaysUv, since U2F cannot verify the user
+// (section 7.2).
+func (c *Config) hasU2F() bool { return !c.NoU2F && !c.AlwaysUV }
+
 func (c *Config) hasReader() bool { return c.Finger != nil }
 
 func (c *Config) hasBuiltInUV() bool { return c.Finger != nil || c.UserVerification != nil }

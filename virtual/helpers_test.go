@@ -148,3 +148,18 @@ func send(t testing.TB, key *Authenticator, cmd ctap2.Command, params any) ctap2
 func no() *bool { return new(bool) }
 
 var background = context.Background()
+
+// authorize adds protocol 2 and a token's MAC over a message and its parameters to a request.
+func authorize(
+	t testing.TB, client *ctap2.Client, p ctap2.Permission, request map[int]any, protocol, param int, prefix []byte, params any,
+) {
+	t.Helper()
+	if params != nil {
+		encoded, err := ctapcbor.Marshal(params)
+		require.NoError(t, err)
+		prefix = append(prefix, encoded...)
+	}
+	token, err := client.PINTokenWithPermissions(t.Context(), agree(t, client, 2), pin, p, "")
+	require.NoError(t, err)
+	request[protocol], request[param] = 2, token.Authenticate(prefix)
+}

@@ -43,7 +43,7 @@ func (p Preset) Config() Config {
 	case PresetBiometric:
 		return Config{Version: CTAP21, Finger: indexFinger}
 	case Preset23:
-		return Config{Version: CTAP23, Finger: indexFinger}
+		return Config{Version: CTAP23, Finger: indexFinger, EnterpriseAttestation: true}
 	}
 	return Config{Version: -1}
 }
