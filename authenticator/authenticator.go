@@ -30,6 +30,7 @@ type Authenticator struct {
 	turn chan struct{} // holds a value while an operation runs, which owns the fields below
 
 	agreement agreement
+	kept      keptToken
 	rejected  rejectedPINs
 	stale     bool // the key may no longer be what info says
 
@@ -118,6 +119,7 @@ func (a *Authenticator) Close() error {
 		a.end(fmt.Errorf("authenticator: %w", fs.ErrClosed))
 		a.turn <- struct{}{} // wait for the running operation, and let no other begin
 		a.agreement.forget()
+		a.kept.forget()
 		if c, ok := a.transport.(io.Closer); ok {
 			err = c.Close()
 		}
@@ -222,6 +224,7 @@ func (a *Authenticator) Reset(ctx context.Context) error {
 			return err
 		}
 		a.agreement.forget()
+		a.kept.forget()
 		a.rejected.forget()
 		if err := a.change(func() error { return a.refresh(ctx) }); err != nil {
 			return fmt.Errorf("the key was reset, but does not say what it can do: %w", err)

@@ -78,7 +78,7 @@ const (
 	KindExcluded         // the key already holds a credential of the exclude list
 	KindNoMatch          // the key holds no matching credential
 	KindUnsupported      // the key cannot do what was asked
-	KindStoreFull        // no room for another resident credential
+	KindStoreFull        // no room for another resident credential, fingerprint or large blob
 	KindProtocol         // the key broke the protocol, or fell silent
 )
 
@@ -114,6 +114,8 @@ var kinds = []struct {
 	{errors.ErrUnsupported, KindUnsupported},
 	{ErrInvalidResponse, KindProtocol},
 	{ctap2.ErrInvalidResponse, KindProtocol},
+	{ctap2.ErrLargeBlobArray, KindProtocol},
+	{ctap2.ErrLargeBlob, KindProtocol},
 	{ctap1.ErrInvalidResponse, KindProtocol},
 	{ctap1.ErrConditionsNotSatisfied, KindTimeout}, // nobody touched it
 	{ctaphid.ErrProtocol, KindProtocol},
@@ -147,6 +149,11 @@ var statusKinds = map[ctap2.Status]Kind{
 	ctap2.ErrUnsupportedOption:    KindUnsupported,
 	ctap2.ErrInvalidOption:        KindUnsupported,
 	ctap2.ErrKeyStoreFull:         KindStoreFull,
+	ctap2.ErrFPDatabaseFull:       KindStoreFull,
+	ctap2.ErrLargeBlobStorageFull: KindStoreFull,
+	ctap2.ErrIntegrityFailure:     KindProtocol,
+	// The key does not give this permission for what the user showed it.
+	ctap2.ErrUnauthorizedPermission: KindUnsupported,
 }
 
 // KindOf tells what err, from anywhere in this module, means to the caller.

@@ -65,6 +65,7 @@ const (
 	TouchToVerify                              // prove who you are, by a fingerprint or a PIN on the key itself
 	TouchToSelect                              // choose this key
 	TouchToReset                               // destroy everything on the key
+	TouchToEnroll                              // teach the key a finger
 )
 
 // String returns what the touch does: "register", "reset".
@@ -80,6 +81,8 @@ func (r TouchReason) String() string {
 		return "select"
 	case TouchToReset:
 		return "reset"
+	case TouchToEnroll:
+		return "enroll"
 	}
 	return "unknown"
 }
