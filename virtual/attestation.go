@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -25,37 +24,85 @@ type packedStatement struct {
 	Certificates [][]byte       `cbor:"x5c,omitempty"` // the leaf first; none says that the credential signed for itself
 }
 
+const (
+	formatPacked = "packed"
+	formatNone   = "none"
+)
+
 // attest sets the format and the statement of the response for its authenticator data.
-func (a *Authenticator) attest(resp *ctap2.MakeCredentialResponse, c *credential, clientDataHash []byte) error {
-	if a.authority != nil {
-		return a.attestForMakers(resp, c, clientDataHash)
-	}
-	if a.config.Attestation == AttestationNone {
-		resp.Format, resp.AttStmt = "none", ctapcbor.RawMessage{0xa0} // an empty map
+func (a *Authenticator) attest(
+	resp *ctap2.MakeCredentialResponse, c *credential, req *ctap2.MakeCredentialRequest,
+) error {
+	chain := a.state.Attestation
+	resp.EnterpriseAttestation = a.attestsForEnterprise(req)
+	resp.Format = a.attestationFormat(req.AttestationFormatsPreference)
+	switch {
+	case resp.EnterpriseAttestation:
+		return a.attestCertified(resp, chain.Enterprise, req.ClientDataHash)
+	case resp.Format == formatNone:
+		resp.AttStmt = ctapcbor.RawMessage{0xa0} // an empty map
 		return nil
+	case resp.Format != formatPacked:
+		return a.attestForMakers(resp, c, req.ClientDataHash)
+	case a.config.Attestation == AttestationBasic:
+		return a.attestCertified(resp, chain.Certificate, req.ClientDataHash)
 	}
-	statement := packedStatement{Algorithm: c.Algorithm}
-	signer := c
-	if a.config.Attestation == AttestationBasic {
-		chain := a.state.Attestation
-		statement = packedStatement{Algorithm: cose.ES256, Certificates: [][]byte{chain.Certificate}}
-		signer = &credential{Algorithm: cose.ES256, PrivateKey: chain.PrivateKey}
+	return a.attestPacked(resp, c, packedStatement{Algorithm: c.Algorithm}, req.ClientDataHash)
+}
+
+// attestationFormats are those that the key has, the favourite first. It can always do without.
+func (a *Authenticator) attestationFormats() []string {
+	switch own := a.config.Attestation; own {
+	case AttestationNone:
+		return []string{formatNone}
+	case AttestationSelf, AttestationBasic:
+		return []string{formatPacked}
+	default:
+		return []string{makers[own], formatPacked}
 	}
-	var err error
-	statement.Signature, err = signer.sign(slices.Concat(resp.AuthData, clientDataHash))
+}
+
+// attestationFormat returns the first that the platform prefers of those that the key has (CTAP 2.2, section 6.1.2).
+func (a *Authenticator) attestationFormat(preference []string) string {
+	own := a.attestationFormats()
+	if a.config.Version >= CTAP22 {
+		for _, format := range preference {
+			if format == formatNone || slices.Contains(own, format) {
+				return format
+			}
+		}
+	}
+	return own[0]
+}
+
+// attestCertified signs with the certified key.
+func (a *Authenticator) attestCertified(resp *ctap2.MakeCredentialResponse, leaf, clientDataHash []byte) error {
+	attester := &credential{Algorithm: cose.ES256, PrivateKey: a.state.Attestation.PrivateKey}
+	statement := packedStatement{Algorithm: cose.ES256, Certificates: [][]byte{leaf}}
+	return a.attestPacked(resp, attester, statement, clientDataHash)
+}
+
+func (a *Authenticator) attestPacked(
+	resp *ctap2.MakeCredentialResponse, attester *credential, statement packedStatement, clientDataHash []byte,
+) (err error) {
+	statement.Signature, err = attester.sign(slices.Concat(resp.AuthData, clientDataHash))
 	if err != nil {
 		return err
 	}
-	resp.Format = "packed"
+	if a.config.Faults.BadSignature {
+		spoil(statement.Signature)
+	}
+	resp.Format = formatPacked
 	resp.AttStmt, err = ctapcbor.Marshal(statement)
 	return err
 }
 
 // attestationChain is the key that signs for all new credentials, and its certificates.
 type attestationChain struct {
-	PrivateKey  []byte `json:"privateKey"`  // ES256
-	Certificate []byte `json:"certificate"` // DER
-	Root        []byte `json:"root"`        // DER
+	PrivateKey  []byte `json:"privateKey"`           // ES256
+	Certificate []byte `json:"certificate"`          // DER
+	Enterprise  []byte `json:"enterprise,omitempty"` // DER; for the same key, with a serial number
+	Root        []byte `json:"root"`                 // DER
 }
 
 func (c *attestationChain) check() error {
@@ -91,7 +138,7 @@ func (a *Authenticator) AttestationRoot() *x509.Certificate {
 
 // isCertified reports whether the key needs certificates. U2F has no attestation without.
 func (a *Authenticator) isCertified() bool {
-	return a.config.Attestation == AttestationBasic || a.config.hasU2F()
+	return a.config.Attestation == AttestationBasic || a.config.hasU2F() || a.config.attestsForEnterprises()
 }
 
 // prepareAttestation makes the certificates once, and again when they are for another AAGUID.
@@ -99,10 +146,10 @@ func (a *Authenticator) prepareAttestation() error {
 	if err := a.prepareAuthority(); err != nil {
 		return err
 	}
-	if !a.isCertified() || a.state.Attestation.isFor(a.config.AAGUID) {
+	if !a.isCertified() || a.state.Attestation.isFor(&a.config) {
 		return nil
 	}
-	chain, err := newAttestationChain(a.config.AAGUID)
+	chain, err := newAttestationChain(a.config.AAGUID, a.config.attestsForEnterprises())
 	if err != nil {
 		return err
 	}
@@ -117,15 +164,15 @@ func aaguidExtension(aaguid ctap2.AAGUID) pkix.Extension {
 	return pkix.Extension{Id: oidAAGUID, Value: append([]byte{octetString, byte(len(aaguid))}, aaguid[:]...)}
 }
 
-func (c *attestationChain) isFor(aaguid ctap2.AAGUID) bool {
-	if c == nil {
+func (c *attestationChain) isFor(config *Config) bool {
+	if c == nil || c.Enterprise == nil && config.attestsForEnterprises() {
 		return false
 	}
 	leaf, err := x509.ParseCertificate(c.Certificate)
 	if err != nil {
 		return false
 	}
-	want := aaguidExtension(aaguid)
+	want := aaguidExtension(config.AAGUID)
 	for _, e := range leaf.Extensions {
 		if e.Id.Equal(want.Id) {
 			return bytes.Equal(e.Value, want.Value)
@@ -135,7 +182,7 @@ func (c *attestationChain) isFor(aaguid ctap2.AAGUID) bool {
 }
 
 // newAttestationChain makes certificates that meet WebAuthn Level 3 section 8.2.1.
-func newAttestationChain(aaguid ctap2.AAGUID) (*attestationChain, error) {
+func newAttestationChain(aaguid ctap2.AAGUID, enterprise bool) (*attestationChain, error) {
 	rootKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -150,12 +197,21 @@ func newAttestationChain(aaguid ctap2.AAGUID) (*attestationChain, error) {
 	}
 	root := certificateTemplate("Authenticator Attestation CA", "keyfob virtual attestation root")
 	root.IsCA, root.KeyUsage = true, x509.KeyUsageCertSign
-	leaf := certificateTemplate("Authenticator Attestation", "keyfob virtual authenticator")
-	leaf.ExtraExtensions = []pkix.Extension{aaguidExtension(aaguid)}
-
-	rootDER, err1 := x509.CreateCertificate(rand.Reader, root, root, &rootKey.PublicKey, rootKey)
-	leafDER, err2 := x509.CreateCertificate(rand.Reader, leaf, root, &leafKey.PublicKey, rootKey)
-	return &attestationChain{PrivateKey: private, Certificate: leafDER, Root: rootDER}, errors.Join(err1, err2)
+	rootDER, err := x509.CreateCertificate(rand.Reader, root, root, &rootKey.PublicKey, rootKey)
+	if err != nil {
+		return nil, err
+	}
+	issue := func(extensions ...pkix.Extension) ([]byte, error) {
+		leaf := certificateTemplate("Authenticator Attestation", "keyfob virtual authenticator")
+		leaf.ExtraExtensions = append(extensions, aaguidExtension(aaguid))
+		return x509.CreateCertificate(rand.Reader, leaf, root, &leafKey.PublicKey, rootKey)
+	}
+	chain := &attestationChain{PrivateKey: private, Root: rootDER}
+	chain.Certificate, err = issue()
+	if err == nil && enterprise {
+		chain.Enterprise, err = issue(serialNumberExtension())
+	}
+	return chain, err
 }
 
 func certificateTemplate(unit, name string) *x509.Certificate {

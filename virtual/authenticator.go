@@ -41,10 +41,11 @@ type Authenticator struct {
 type volatile struct {
 	poweredAt    time.Time
 	keyAgreement map[ctap2.PINProtocol]*ecdh.PrivateKey
-	enrolment    *enrolment // of a finger, nil when none goes on
-	token        *token     // nil when none is in use
-	pinFailures  int        // in a row
-	poll         *poll      // of U2F, nil when none goes on
+	enrolment    *enrolment      // of a finger, nil when none goes on
+	token        *token          // nil when none is in use
+	pinFailures  int             // in a row
+	largeBlobs   *largeBlobWrite // nil when none goes on
+	poll         *poll           // of U2F, nil when none goes on
 }
 
 // New returns a key that is powered up. It fails when the configuration asks for what no key can be, or when the
@@ -121,7 +122,8 @@ func (a *Authenticator) Credentials() int {
 
 // session is what the key remembers of one platform between its commands.
 type session struct {
-	walk *walk // the assertions that authenticatorGetNextAssertion returns; nil for none
+	walk        *walk        // the assertions that authenticatorGetNextAssertion returns; nil for none
+	enumeration *enumeration // what authenticatorCredentialManagement has begun to list; nil for nothing
 }
 
 // CBOR runs one command, a command byte and its parameters, and returns the response, a status byte and its

@@ -195,7 +195,7 @@ func TestRequestsThatAreNoCanonicalCBOR(t *testing.T) {
 	for _, params := range []string{"", "ff", "a1", "a2020101", "a202010101", "a10118", "a102180100", "a1021801", "bf0201ff", "a1020100"} {
 		b, err := hex.DecodeString(params)
 		require.NoError(t, err)
-		for _, cmd := range []byte{1, 2, 6} {
+		for _, cmd := range []byte{1, 2, 6, 0x0a, 0x0c, 0x0d} {
 			resp, err := key.CBOR(t.Context(), append([]byte{cmd}, b...), nil)
 			require.NoError(t, err)
 			require.Equal(t, []byte{byte(ctap2.ErrInvalidCBOR)}, resp, params)
@@ -204,7 +204,7 @@ func TestRequestsThatAreNoCanonicalCBOR(t *testing.T) {
 	for request, want := range map[string]ctap2.Status{
 		"":   ctap2.ErrInvalidLength,
 		"03": ctap2.ErrInvalidCommand,
-		"0a": ctap2.ErrInvalidCommand,
+		"41": ctap2.ErrInvalidCommand,
 		"ff": ctap2.ErrInvalidCommand,
 		"08": ctap2.ErrNotAllowed,
 	} {

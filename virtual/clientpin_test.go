@@ -474,7 +474,7 @@ func TestGetInfoAnnouncesTheConfiguration(t *testing.T) {
 	require.Equal(t, []ctap2.PINProtocol{2, 1}, info.PINUVAuthProtocols)
 	require.Equal(t, map[string]bool{
 		"rk": true, "up": true, "plat": false, "clientPin": false, "pinUvAuthToken": true, "makeCredUvNotRqd": true,
-		"authnrCfg": true, "setMinPINLength": true, "alwaysUv": false,
+		"authnrCfg": true, "setMinPINLength": true, "alwaysUv": false, "credMgmt": true, "largeBlobs": true,
 	}, info.Options)
 	require.EqualValues(t, 8, info.MaxCredentialCountInList)
 	require.EqualValues(t, 128, info.MaxCredentialIDLength)
@@ -488,7 +488,7 @@ func TestGetInfoAnnouncesTheConfiguration(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]bool{
 		"rk": true, "up": true, "plat": false, "pinUvAuthToken": false, "makeCredUvNotRqd": false, "alwaysUv": true,
-		"authnrCfg": true,
+		"authnrCfg": true, "largeBlobs": true,
 	}, info.Options)
 	require.Equal(t, params(cose.RS256), info.Algorithms)
 	require.Equal(t, ctap2.AAGUID{1}, info.AAGUID)

@@ -29,7 +29,11 @@ var commands = map[ctap2.Command]command{
 	ctap2.CommandConfig:           {run: (*Authenticator).configure, needs: optionConfig},
 	ctap2.CommandBioEnrollment:    {run: (*Authenticator).bioEnrollment, needs: optionBioEnroll},
 
-	ctap2.CommandBioEnrollmentPreview: {run: (*Authenticator).bioEnrollment, needs: optionBioEnrollPreview},
+	ctap2.CommandCredentialManagement: {run: (*Authenticator).credentialManagement, needs: optionCredMgmt},
+	ctap2.CommandLargeBlobs:           {run: (*Authenticator).largeBlobs, needs: optionLargeBlobs},
+
+	ctap2.CommandCredentialManagementPreview: {run: (*Authenticator).credentialManagement, needs: optionCredMgmtPreview},
+	ctap2.CommandBioEnrollmentPreview:        {run: (*Authenticator).bioEnrollment, needs: optionBioEnrollPreview},
 }
 
 // answer returns the response to one command: never empty, whatever the request.
@@ -66,6 +70,9 @@ func (a *Authenticator) dispatch(ctx context.Context, c *call, request []byte) (
 	c.command = ctap2.Command(request[0])
 	if c.command != ctap2.CommandGetNextAssertion {
 		c.session.walk = nil // section 6.3: any other command ends it
+	}
+	if c.command != ctap2.CommandCredentialManagement && c.command != ctap2.CommandCredentialManagementPreview {
+		c.session.enumeration = nil // section 6.8
 	}
 	cmd, ok := commands[c.command]
 	if !ok || a.config.Version < cmd.since || cmd.needs != "" && !a.has(cmd.needs) {

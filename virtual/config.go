@@ -32,6 +32,10 @@ type Config struct {
 	// key has either this or UserVerification.
 	Finger func(ctx context.Context, p Prompt) (Sample, error)
 
+	// ChooseAccount, unless nil, is the display of a key that asks its user itself which of several passkeys to use,
+	// the newest first. It returns the index of one, or an error as UserPresence does, whose rules hold here too.
+	ChooseAccount func(ctx context.Context, p Prompt, users []ctap2.User) (int, error)
+
 	// Wink, unless nil, is called each time a platform asks the key to identify itself. It must not block.
 	Wink func()
 
@@ -59,6 +63,16 @@ type Config struct {
 	MakeCredUVRequired bool                // a key with a PIN wants it for every new credential: no makeCredUvNotRqd
 	NoMCGAWithPIN      bool                // a PIN is good for managing the key only: noMcGaPermissionsWithClientPin; needs built-in verification
 
+	// EnterpriseAttestation makes the key able to tell itself from others, to relying parties that its platform names
+	// and to these, whom its vendor knows, once authenticatorConfig has switched that on: option ep.
+	EnterpriseAttestation bool
+	EnterpriseRPIDs       []string
+
+	DefaultCredProtect uint // level of a credential that asks for none; 0 means ctap2.CredProtectUVOptional
+	LeastCredProtect   uint // of every credential, whatever it asks for; 0 means ctap2.CredProtectUVOptional
+	NoWrapping         bool // every credential made over CTAP2 is stored, not just passkeys and RSA keys
+	CutRPIDs           bool // lists of relying parties show 32 bytes of an RP ID, as section 6.8.7 permits
+
 	PIN   PINPolicy
 	Reset ResetPolicy
 
@@ -69,12 +83,11 @@ type Config struct {
 	Capacity                 int // stored credentials; 0 means 100
 	MaxCredentialCountInList int // entries of an allow or exclude list; 0 means 8
 	MaxCredentialIDLength    int // bytes; 0 means 128; at least 98, as long as the key's own may be
+	LargeBlobSize            int // bytes of the large-blob array, or of what extension largeBlob stores; 0 means 4096, at least 1024
 	MaxMessageSize           int // bytes of a request; 0 means 1827, 1024 to 7609
 
-	FirmwareVersion       uint64 // 0 means 1
-	EnterpriseAttestation bool   // the key can attest who it is, once authenticatorConfig has allowed it: option ep
-
-	Certifications map[string]uint64 // by the names of the FIDO registry
+	FirmwareVersion uint64            // 0 means 1
+	Certifications  map[string]uint64 // by the names of the FIDO registry
 
 	// VendorConfig are the vendor's prototype commands of authenticatorConfig, by their number. Each gets all its
 	// parameters as CBOR, and may return a [ctap2.Status] as the error; any other error becomes OTHER. It must not

@@ -2,29 +2,44 @@ package virtual
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"slices"
 
 	"github.com/keyfob-go/keyfob/cose"
 	"github.com/keyfob-go/keyfob/ctap2"
 )
 
-// credential is a key pair for one relying party. Those that the key can find without a credential ID are stored,
-// as are RSA keys, which are too big for an ID; all others live in their own ID, sealed.
+// credential is a key pair for one relying party. It is stored, or lives in its own ID, sealed: see stores.
 type credential struct {
 	ID           []byte         `json:"id"`
-	RPID         string         `json:"rpId"` // of a stored one
+	RPID         string         `json:"rpId"`             // of a stored one
+	RPName       string         `json:"rpName,omitempty"` // of a discoverable one
 	Discoverable bool           `json:"discoverable,omitempty"`
 	User         ctap2.User     `json:"user"` // zero unless discoverable
 	Algorithm    cose.Algorithm `json:"algorithm"`
 	PrivateKey   []byte         `json:"privateKey"` // as marshalSigner returns it
 	CredProtect  uint           `json:"credProtect,omitempty"`
+
+	CredBlob          []byte   `json:"credBlob,omitempty"`
+	LargeBlobKey      []byte   `json:"largeBlobKey,omitempty"` // 32 bytes
+	OwnBlob           bool     `json:"ownBlob,omitempty"`      // the platform may write the next one
+	Blob              *ownBlob `json:"blob,omitempty"`
+	ThirdPartyPayment *bool    `json:"thirdPartyPayment,omitempty"` // nil for a credential that nobody asked it for
+
+	U2F bool          `json:"-"` // made over U2F, which only the sealed are
+	key crypto.Signer // parsed when it is first needed
 }
+
+func (c *credential) rpIDHash() [sha256.Size]byte { return sha256.Sum256([]byte(c.RPID)) }
+
+// isForPayment reports whether the credential was made with thirdPartyPayment.
+func (c *credential) isForPayment() bool { return c.ThirdPartyPayment != nil && *c.ThirdPartyPayment }
 
 // protected reports whether credProtect hides the credential, section 12.1.
 func (c *credential) protected(verified, inAllowList bool) bool {
@@ -37,8 +52,18 @@ func (c *credential) protected(verified, inAllowList bool) bool {
 	return false
 }
 
+// signer returns the private key.
+func (c *credential) signer() (crypto.Signer, error) {
+	if c.key != nil {
+		return c.key, nil
+	}
+	var err error
+	c.key, err = parseSigner(c.Algorithm, c.PrivateKey)
+	return c.key, err
+}
+
 func (c *credential) sign(message []byte) ([]byte, error) {
-	signer, err := parseSigner(c.Algorithm, c.PrivateKey)
+	signer, err := c.signer()
 	if err != nil {
 		return nil, err
 	}
@@ -47,13 +72,36 @@ func (c *credential) sign(message []byte) ([]byte, error) {
 
 const storedIDSize = 32 // bytes, random
 
-// A sealed credential ID is nonce || AES-256-GCM(version || algorithm || credProtect || private key), with the hash
+// A sealed credential ID is nonce || AES-256-GCM(version || algorithm || flags || private key), with the hash
 // of the RP ID as additional data, so that it opens for its own relying party only. U2F knows nothing but the hash,
 // so what was made over U2F works over CTAP2, and the other way round.
 const (
 	sealVersion    = 1
 	sealHeaderSize = 1 + 2 + 1
+
+	sealedCredProtect = 0x03 // the bits of its level
+	sealedPayment     = 0x04
+	sealedU2F         = 0x08
 )
+
+func (c *credential) sealedFlags() byte {
+	flags := byte(c.CredProtect)
+	if c.isForPayment() {
+		flags |= sealedPayment
+	}
+	if c.U2F {
+		flags |= sealedU2F
+	}
+	return flags
+}
+
+func (c *credential) setSealedFlags(flags byte) {
+	c.CredProtect = uint(flags & sealedCredProtect)
+	c.U2F = flags&sealedU2F != 0
+	if flags&sealedPayment != 0 {
+		c.ThirdPartyPayment = new(true)
+	}
+}
 
 func (s *state) seal(c *credential, rpIDHash [sha256.Size]byte) []byte {
 	aead := s.sealer()
@@ -61,7 +109,7 @@ func (s *state) seal(c *credential, rpIDHash [sha256.Size]byte) []byte {
 	rand.Read(nonce)
 	plain := []byte{sealVersion}
 	plain = binary.BigEndian.AppendUint16(plain, uint16(int16(c.Algorithm)))
-	plain = append(plain, byte(c.CredProtect))
+	plain = append(plain, c.sealedFlags())
 	plain = append(plain, c.PrivateKey...)
 	return aead.Seal(nonce, nonce, plain, rpIDHash[:])
 }
@@ -76,12 +124,13 @@ func (s *state) unseal(id []byte, rpIDHash [sha256.Size]byte) *credential {
 	if err != nil || len(plain) < sealHeaderSize || plain[0] != sealVersion {
 		return nil
 	}
-	return &credential{
-		ID:          id,
-		Algorithm:   cose.Algorithm(int16(binary.BigEndian.Uint16(plain[1:]))),
-		CredProtect: uint(plain[3]),
-		PrivateKey:  plain[sealHeaderSize:],
+	c := &credential{
+		ID:         id,
+		Algorithm:  cose.Algorithm(int16(binary.BigEndian.Uint16(plain[1:]))),
+		PrivateKey: plain[sealHeaderSize:],
 	}
+	c.setSealedFlags(plain[3])
+	return c
 }
 
 func (s *state) sealer() cipher.AEAD {
@@ -132,30 +181,29 @@ func (s *state) discover(rpID string) []*credential {
 // store adds a credential in place of the one that the relying party has for the same user. It returns false when
 // the key is full.
 func (s *state) store(c *credential, capacity int) bool {
-	for i, old := range s.Credentials {
+	for _, old := range s.Credentials {
 		if c.Discoverable && old.Discoverable && old.RPID == c.RPID && bytes.Equal(old.User.ID, c.User.ID) {
-			s.Credentials = append(s.Credentials[:i], s.Credentials[i+1:]...) // a clone's, see update
+			s.remove(old)
 			break
 		}
 	}
 	if len(s.Credentials) >= capacity {
 		return false
 	}
-	s.Credentials = append(s.Credentials, c)
+	s.Credentials = append(slices.Clip(s.Credentials), c)
+	s.StoreChanges++
 	return true
 }
 
-// hmacSecret returns the credential's CredRandomWithUV or CredRandomWithoutUV, section 12.5. Every credential has
-// them, whether it was made with the extension or not.
-func (s *state) hmacSecret(c *credential, verified bool) []byte {
-	mac := hmac.New(sha256.New, s.derive("hmac-secret"))
-	if verified {
-		mac.Write([]byte{1})
-	} else {
-		mac.Write([]byte{0})
-	}
-	mac.Write(c.ID)
-	return mac.Sum(nil)
+// remove takes a stored credential out. Like store and replace, it leaves other states' lists alone.
+func (s *state) remove(c *credential) {
+	s.StoreChanges++
+	s.Credentials = slices.DeleteFunc(slices.Clone(s.Credentials), func(other *credential) bool { return other == c })
 }
 
-func (c *credential) isStored() bool { return c.Discoverable || c.Algorithm == cose.RS256 }
+// replace puts a changed copy in the place of a stored credential.
+func (s *state) replace(c, next *credential) {
+	s.StoreChanges++
+	s.Credentials = slices.Clone(s.Credentials)
+	s.Credentials[slices.Index(s.Credentials, c)] = next
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"time"
 
+	"github.com/keyfob-go/keyfob/ctap2"
 	"github.com/keyfob-go/keyfob/ctaphid"
 )
 
@@ -25,6 +26,27 @@ type Faults struct {
 
 	// IgnoreCancel makes the key go on when a platform cancels.
 	IgnoreCancel bool
+
+	// What keys of the past and careless ones have done with credentials:
+
+	RefuseSilent           bool // UP_REQUIRED for an assertion without a touch
+	AlwaysUVInSilence      bool // option alwaysUv holds for an assertion without a touch as well
+	RefuseExtensions       bool // UNSUPPORTED_EXTENSION for any extension
+	RefuseEmptyDisplayName bool // MISSING_PARAMETER for a new credential whose user has no display name
+	InvalidCredential      bool // INVALID_CREDENTIAL when there is none of the allow list, instead of NO_CREDENTIALS
+	IgnoreU2F              bool // what was registered over U2F is unknown to CTAP2
+	EnterpriseUnasked      bool // an attestation that tells this key from others for everybody
+	EmptyLists             bool // a list of no relying parties is a total of 0 instead of NO_CREDENTIALS
+	CutCharacters          bool // names are cut after 64 bytes, even in the middle of a character
+
+	OmitCredential     bool   // assertions never say with which credential
+	OmitSoleCredential bool   // nor when the allow list has but one, which CTAP 2.0 permits
+	OmitUser           bool   // assertions never say whose credential it is
+	AttestAssertions   bool   // attested credential data in assertions too
+	ExtraExtension     string // the identifier of an extension that answers true although nobody asked; empty for none
+
+	ClearFlags   ctap2.Flags // in authenticator data, before it is signed
+	BadSignature bool        // signatures of assertions and of attestations in format packed do not verify
 }
 
 // A Fault does something with a report that the key is about to send, in place of sending it. It must not call the

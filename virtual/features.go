@@ -57,6 +57,11 @@ func (c *Config) isEnterprise() bool { return c.EnterpriseAttestation }
 
 func (c *Config) hasTokens() bool { return c.hasClientPIN() || c.hasBuiltInUV() }
 
+// hasNoLargeBlobKey is for extension largeBlob: a key has but one way to store large blobs, section 12.4.
+func (c *Config) hasNoLargeBlobKey() bool {
+	return slices.Contains(c.Without, optionLargeBlobs) || slices.Contains(c.Without, extensionLargeBlobKey)
+}
+
 // allFeatures are in the order in which getInfo lists the extensions.
 var allFeatures = []feature{
 	{name: optionRK, since: CTAP20},
@@ -80,16 +85,10 @@ var allFeatures = []feature{
 	{name: extensionHMACSecretMC, since: CTAP22, extension: true, needs: []string{extensionHMACSecret}},
 	{name: extensionCredBlob, since: CTAP21, extension: true, needs: []string{optionRK}},
 	{name: extensionLargeBlobKey, since: CTAP21, extension: true, needs: []string{optionLargeBlobs}},
-	{name: extensionLargeBlob, since: CTAP23, extension: true, needs: []string{optionRK}},
+	{name: extensionLargeBlob, since: CTAP23, extension: true, needs: []string{optionRK}, when: (*Config).hasNoLargeBlobKey},
 	{name: extensionMinPINLength, since: CTAP21, extension: true, needs: []string{optionSetMinPINLength}},
 	{name: extensionPINComplexityPolicy, since: CTAP22, extension: true, when: (*Config).hasClientPIN},
 	{name: extensionThirdPartyPayment, since: CTAP22, extension: true},
-}
-
-// pending are announced when their code is there.
-var pending = []string{
-	optionCredMgmt, optionCredMgmtPreview, optionLargeBlobs, extensionCredBlob, extensionHMACSecretMC, extensionLargeBlob, extensionPINComplexityPolicy,
-	extensionThirdPartyPayment,
 }
 
 // features returns the names of all that the key has.
@@ -107,7 +106,7 @@ func (f *feature) isIn(c *Config, has map[string]bool) bool {
 	if c.Version < f.since || f.until != 0 && c.Version > f.until {
 		return false
 	}
-	if slices.Contains(c.Without, f.name) || f.when != nil && !f.when(c) || slices.Contains(pending, f.name) {
+	if slices.Contains(c.Without, f.name) || f.when != nil && !f.when(c) {
 		return false
 	}
 	return !slices.ContainsFunc(f.needs, func(name string) bool { return !has[name] })

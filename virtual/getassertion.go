@@ -2,33 +2,25 @@ package virtual
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"slices"
 	"time"
 
 	"github.com/keyfob-go/keyfob/ctap2"
 )
 
-const paramGetAssertionOptions key = 0x05
+const (
+	paramAssertionExtensions key = 0x04
+	paramGetAssertionOptions key = 0x05
+)
 
 var isGetAssertion = isRecord(
 	required(key(0x01), isText),
 	required(key(0x02), isHash),
 	optional(key(0x03), isListOf(isDescriptor)),
-	optional(key(0x04), isRecord(
-		optional(extensionHMACSecret, isHMACSecret),
-	)),
+	optional(paramAssertionExtensions, isAssertionExtensions),
 	optional(paramGetAssertionOptions, isOptions),
 	optional(key(0x06), isBytes),
 	optional(key(0x07), isUnsigned),
-)
-
-var isHMACSecret = isRecord(
-	required(key(0x01), isMap),
-	required(key(0x02), isBytes),
-	required(key(0x03), isBytes),
-	optional(key(0x04), isUnsigned),
 )
 
 // walk is an assertion that the platform has not yet seen all answers of, section 6.3.
@@ -46,13 +38,15 @@ type assertion struct {
 	rpID           string
 	clientDataHash []byte
 	user           evidence
+	named          int // entries of the allow list
+	extensions     ctap2.GetAssertionExtensions
 	secrets        *secrets // nil without hmac-secret
 }
 
 // getAssertion is authenticatorGetAssertion, in the order of section 6.2.2.
 func (a *Authenticator) getAssertion(ctx context.Context, c *call, params []byte) (any, error) {
 	req := new(ctap2.GetAssertionRequest)
-	sent, err := decode(params, isGetAssertion, req)
+	sent, err := a.decodeExtended(params, paramAssertionExtensions, isGetAssertion, req)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +58,7 @@ func (a *Authenticator) getAssertion(ctx context.Context, c *call, params []byte
 		protocol:       req.PINUVAuthProtocol,
 		permission:     ctap2.PermissionGetAssertion,
 		uv:             req.Options.UserVerification,
-		required:       a.alwaysUV() && wantTouch,
+		required:       a.alwaysUV() && (wantTouch || a.config.Faults.AlwaysUVInSilence),
 	}
 	if err := a.begin(ctx, c, auth); err != nil {
 		return nil, err
@@ -78,7 +72,7 @@ func (a *Authenticator) getAssertion(ctx context.Context, c *call, params []byte
 	}
 	found := a.applicable(req, user)
 	if len(found) == 0 {
-		return nil, ctap2.ErrNoCredentials
+		return nil, a.errNoneFound(req)
 	}
 	if user, err = a.consent(ctx, c, req.RPID, wantTouch, user); err != nil {
 		return nil, err
@@ -90,7 +84,15 @@ func (a *Authenticator) getAssertion(ctx context.Context, c *call, params []byte
 	if len(req.AllowList) > 0 {
 		found = found[:1] // the rest is of no use to the platform
 	}
-	return a.firstAssertion(c, &assertion{req.RPID, req.ClientDataHash, user, secrets}, found)
+	as := &assertion{req.RPID, req.ClientDataHash, user, len(req.AllowList), req.Extensions, secrets}
+	return a.firstAssertion(ctx, c, as, found)
+}
+
+func (a *Authenticator) errNoneFound(req *ctap2.GetAssertionRequest) error {
+	if a.config.Faults.InvalidCredential && len(req.AllowList) > 0 {
+		return ctap2.ErrInvalidCredential
+	}
+	return ctap2.ErrNoCredentials
 }
 
 // consent waits for the touch that the platform wants, unless it came with the verification. Without one the
@@ -122,7 +124,10 @@ func (a *Authenticator) checkGetAssertion(
 		return ctap2.ErrUnsupportedOption
 	}
 	if req.Extensions.HMACSecret != nil && !wantTouch {
-		return ctap2.ErrUnsupportedOption // section 12.5
+		return ctap2.ErrUnsupportedOption // section 12.7
+	}
+	if a.config.Faults.RefuseSilent && !wantTouch {
+		return ctap2.ErrUPRequired
 	}
 	return a.checkList(req.AllowList)
 }
@@ -147,10 +152,13 @@ func (a *Authenticator) applicable(req *ctap2.GetAssertionRequest, user evidence
 	return visible
 }
 
-// firstAssertion signs with the first of the credentials and remembers the others.
+// firstAssertion signs with the first of the credentials, or the one that the user chooses, and remembers the others.
 func (a *Authenticator) firstAssertion(
-	c *call, as *assertion, found []*credential,
+	ctx context.Context, c *call, as *assertion, found []*credential,
 ) (*ctap2.GetAssertionResponse, error) {
+	if a.choosesAccount(as, found) {
+		return a.chosenAssertion(ctx, c, as, found)
+	}
 	resp, err := a.assert(as, found[0])
 	if err != nil {
 		return nil, err
@@ -182,75 +190,53 @@ func (a *Authenticator) assert(as *assertion, cred *credential) (*ctap2.GetAsser
 	if err := a.update(func(s *state) { s.SignCount++ }); err != nil {
 		return nil, err
 	}
-	data := a.authData(as.rpID, as.user)
-	out, err := as.secrets.outputs(a.state.hmacSecret(cred, as.user.verified))
+	authData, err := a.assertionData(as, cred)
 	if err != nil {
 		return nil, err
 	}
-	if err := addExtensions(data, ctap2.GetAssertionOutputs{HMACSecret: out}, out != nil); err != nil {
+	blob, err := a.useOwnBlob(as, cred)
+	if err != nil {
 		return nil, err
 	}
 	resp := &ctap2.GetAssertionResponse{
-		Credential: &ctap2.CredentialDescriptor{ID: cred.ID, Type: ctap2.PublicKeyType},
-		User:       cred.userFor(as.user),
+		Credential:               &ctap2.CredentialDescriptor{ID: cred.ID, Type: ctap2.PublicKeyType},
+		AuthData:                 authData,
+		User:                     a.userFor(cred, as.user),
+		UnsignedExtensionOutputs: blob,
 	}
-	if resp.AuthData, err = data.Marshal(); err != nil {
+	if as.extensions.LargeBlobKey {
+		resp.LargeBlobKey = cred.LargeBlobKey
+	}
+	if resp.Signature, err = cred.sign(slices.Concat(authData, as.clientDataHash)); err != nil {
 		return nil, err
 	}
-	resp.Signature, err = cred.sign(slices.Concat(resp.AuthData, as.clientDataHash))
-	return resp, err
+	a.config.Faults.spoilAssertion(resp, as.named)
+	return resp, nil
+}
+
+// assertionData returns the authenticator data of an assertion.
+func (a *Authenticator) assertionData(as *assertion, cred *credential) ([]byte, error) {
+	out, err := a.assertionOutputs(as, cred)
+	if err != nil {
+		return nil, err
+	}
+	data := a.authData(as.rpID, as.user)
+	if a.config.Faults.AttestAssertions {
+		if err := a.attestData(data, cred); err != nil {
+			return nil, err
+		}
+	}
+	return a.marshalData(data, out)
 }
 
 // userFor returns what the platform may learn of the credential's user: no names unless the user was verified,
 // section 6.2.2 step 12.
-func (c *credential) userFor(user evidence) *ctap2.User {
+func (a *Authenticator) userFor(c *credential, user evidence) *ctap2.User {
 	if !c.Discoverable {
 		return nil
 	}
 	if !user.verified {
 		return &ctap2.User{ID: c.User.ID}
 	}
-	return &c.User
-}
-
-// secrets are the decrypted inputs of extension hmac-secret.
-type secrets struct {
-	shared *ctap2.SharedSecret
-	salts  []byte // one or two of 32 bytes
-}
-
-const saltSize = 32
-
-// openSalts decrypts the salts, section 12.5. It returns nil without any.
-func (a *Authenticator) openSalts(in *ctap2.HMACSecretInput) (*secrets, error) {
-	if in == nil {
-		return nil, nil
-	}
-	shared, err := a.agree(orDefault(in.PINUVAuthProtocol, ctap2.PINProtocol1), in.KeyAgreement)
-	if err != nil {
-		return nil, err
-	}
-	if !shared.Verify(in.SaltEnc, in.SaltAuth) {
-		return nil, ctap2.ErrPINAuthInvalid
-	}
-	salts, err := shared.Decrypt(in.SaltEnc)
-	if err != nil || len(salts) != saltSize && len(salts) != 2*saltSize {
-		return nil, ctap2.ErrInvalidParameter
-	}
-	return &secrets{shared, salts}, nil
-}
-
-// outputs returns the encrypted secrets of the credential that has this key, one for each salt; nil where none was
-// asked for.
-func (s *secrets) outputs(credRandom []byte) ([]byte, error) {
-	if s == nil {
-		return nil, nil
-	}
-	var plain []byte
-	for salts := s.salts; len(salts) > 0; salts = salts[saltSize:] {
-		mac := hmac.New(sha256.New, credRandom)
-		mac.Write(salts[:saltSize])
-		plain = mac.Sum(plain)
-	}
-	return s.shared.Encrypt(plain)
+	return a.userOf(c)
 }

@@ -50,10 +50,16 @@ func (a *Authenticator) addInfo21Pre(info *ctap2.Info) {
 }
 
 func (a *Authenticator) addInfo21(info *ctap2.Info) {
-	remaining := uint64(max(0, a.config.Capacity-len(a.state.Credentials)))
+	remaining := a.remaining()
 	info.FirmwareVersion = a.config.FirmwareVersion
 	info.Certifications = a.config.Certifications
 	info.RemainingDiscoverableCredentials = &remaining
+	if a.has(optionLargeBlobs) {
+		info.MaxSerializedLargeBlobArray = uint64(a.config.LargeBlobSize)
+	}
+	if a.has(extensionCredBlob) {
+		info.MaxCredBlobLength = maxCredBlobSize
+	}
 	if a.config.hasClientPIN() {
 		info.ForcePINChange = a.state.ForcePINChange
 		info.MinPINLength = uint64(a.minPINLength())
@@ -71,10 +77,7 @@ func (a *Authenticator) addInfo21(info *ctap2.Info) {
 }
 
 func (a *Authenticator) addInfo22(info *ctap2.Info) {
-	info.AttestationFormats = []string{"packed"}
-	if a.config.Attestation == AttestationNone {
-		info.AttestationFormats = []string{"none"}
-	}
+	info.AttestationFormats = a.attestationFormats()
 	info.LongTouchForReset = a.longTouchForReset()
 	info.TransportsForReset = a.config.Reset.Transports
 	if a.hasUV() && a.hasPIN() {

@@ -52,6 +52,7 @@ func (c Config) withDefaults() Config {
 	c.Algorithms = slices.Clone(c.Algorithms)
 	c.PINUVAuthProtocols = slices.Clone(c.PINUVAuthProtocols)
 	c.Reset.Transports = slices.Clone(c.Reset.Transports)
+	c.EnterpriseRPIDs = slices.Clone(c.EnterpriseRPIDs)
 	c.Certifications = maps.Clone(c.Certifications)
 	c.VendorConfig = maps.Clone(c.VendorConfig)
 	c.setLimits()
@@ -62,6 +63,7 @@ func (c *Config) setLimits() {
 	c.Capacity = orDefault(c.Capacity, defaultCapacity)
 	c.MaxCredentialCountInList = orDefault(c.MaxCredentialCountInList, defaultListLength)
 	c.MaxCredentialIDLength = orDefault(c.MaxCredentialIDLength, defaultIDLength)
+	c.LargeBlobSize = orDefault(c.LargeBlobSize, defaultLargeBlobSize)
 	c.MaxMessageSize = orDefault(c.MaxMessageSize, defaultMessageSize)
 	c.FirmwareVersion = orDefault(c.FirmwareVersion, defaultFirmwareVersion)
 	c.TouchTimeout = orDefault(c.TouchTimeout, defaultTouchTimeout)
@@ -139,6 +141,9 @@ func (c *Config) checkLimits() error {
 		{"Capacity", c.Capacity, 1, math.MaxInt32},
 		{"MaxCredentialCountInList", c.MaxCredentialCountInList, 1, math.MaxInt32},
 		{"MaxCredentialIDLength", c.MaxCredentialIDLength, minIDLength, math.MaxInt32},
+		{"DefaultCredProtect", int(c.DefaultCredProtect), 0, ctap2.CredProtectUVRequired},
+		{"LeastCredProtect", int(c.LeastCredProtect), 0, ctap2.CredProtectUVRequired},
+		{"LargeBlobSize", c.LargeBlobSize, minLargeBlobSize, math.MaxInt32},
 		{"MaxMessageSize", c.MaxMessageSize, minMessageSize, maxMessageSize},
 		{"PIN.MinLength", c.PIN.MinLength, minPINLength, maxPINLength},
 		{"PIN.MaxLength", c.PIN.MaxLength, c.PIN.MinLength, maxPINLength},

@@ -9,14 +9,19 @@ import (
 
 	"github.com/keyfob-go/keyfob/cose"
 	"github.com/keyfob-go/keyfob/ctap2"
-	"github.com/keyfob-go/keyfob/internal/ctapcbor"
 )
 
 const (
+	paramCreationExtensions    key = 0x06
 	paramEnterpriseAttestation key = 0x0a
+)
 
-	maxUserIDSize   = 64 // bytes
-	maxUserNameSize = 64 // bytes; longer names are cut
+const maxUserIDSize = 64 // bytes
+
+var isUser = isRecord(
+	required("id", isBytesOf(1, maxUserIDSize)),
+	optional("name", isText),
+	optional("displayName", isText),
 )
 
 var isMakeCredential = isRecord(
@@ -25,20 +30,13 @@ var isMakeCredential = isRecord(
 		required("id", isText),
 		optional("name", isText),
 	)),
-	required(key(0x03), isRecord(
-		required("id", isBytesOf(1, maxUserIDSize)),
-		optional("name", isText),
-		optional("displayName", isText),
-	)),
+	required(key(0x03), isUser),
 	required(key(0x04), isListOf(isRecord(
 		required("alg", isInteger),
 		required("type", isText),
 	))),
 	optional(key(0x05), isListOf(isDescriptor)),
-	optional(key(0x06), isRecord(
-		optional(extensionCredProtect, isCredProtect),
-		optional(extensionHMACSecret, isBool),
-	)),
+	optional(paramCreationExtensions, isCreationExtensions),
 	optional(key(0x07), isOptions),
 	optional(key(0x08), isBytes),
 	optional(key(0x09), isUnsigned),
@@ -46,22 +44,11 @@ var isMakeCredential = isRecord(
 	optional(key(0x0b), isListOf(isText)),
 )
 
-func isCredProtect(v any) error {
-	level, ok := v.(uint64)
-	if !ok {
-		return ctap2.ErrCBORUnexpectedType
-	}
-	if level < ctap2.CredProtectUVOptional || level > ctap2.CredProtectUVRequired {
-		return ctap2.ErrInvalidOption
-	}
-	return nil
-}
-
 // makeCredential is authenticatorMakeCredential. The order of its steps, which decides about the status of a
 // request with several faults, is that of section 6.1.2.
 func (a *Authenticator) makeCredential(ctx context.Context, c *call, params []byte) (any, error) {
 	req := new(ctap2.MakeCredentialRequest)
-	sent, err := decode(params, isMakeCredential, req)
+	sent, err := a.decodeExtended(params, paramCreationExtensions, isMakeCredential, req)
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +104,16 @@ func (a *Authenticator) checkMakeCredential(
 	if up := req.Options.UserPresence; up != nil && !*up {
 		return 0, ctap2.ErrInvalidOption
 	}
+	if req.User.DisplayName == "" && a.config.Faults.RefuseEmptyDisplayName {
+		return 0, ctap2.ErrMissingParameter
+	}
+	if req.Options.ResidentKey && !a.has(optionRK) {
+		return 0, ctap2.ErrUnsupportedOption
+	}
 	if sent.has(paramEnterpriseAttestation) {
-		return 0, ctap2.ErrInvalidParameter // not enterprise attestation capable
+		if err := a.checkEnterpriseAttestation(req.EnterpriseAttestation); err != nil {
+			return 0, err
+		}
 	}
 	return alg, a.checkList(req.ExcludeList)
 }
@@ -170,12 +165,20 @@ func (a *Authenticator) lookUp(d ctap2.CredentialDescriptor, rpID string) *crede
 	if d.Type != ctap2.PublicKeyType {
 		return nil
 	}
-	return a.state.find(d.ID, sha256.Sum256([]byte(rpID)))
+	held := a.state.find(d.ID, sha256.Sum256([]byte(rpID)))
+	if held != nil && held.U2F && a.config.Faults.IgnoreU2F {
+		return nil
+	}
+	return held
 }
 
+// create makes the credential that the user has agreed to.
 func (a *Authenticator) create(
 	ctx context.Context, c *call, req *ctap2.MakeCredentialRequest, alg cose.Algorithm, user evidence,
 ) (*ctap2.MakeCredentialResponse, error) {
+	if err := a.checkCreationExtensions(req); err != nil {
+		return nil, err
+	}
 	signer, err := a.newSigner(ctx, c, alg)
 	if err != nil {
 		return nil, err
@@ -184,19 +187,33 @@ func (a *Authenticator) create(
 	if err != nil {
 		return nil, err
 	}
-	resp := new(ctap2.MakeCredentialResponse)
-	resp.AuthData, err = a.creationData(cred, signer.Public(), req.Extensions, user)
+	resp, err := a.describe(cred, req, user)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.attest(resp, cred, req.ClientDataHash); err != nil {
-		return nil, err
-	}
 	// Last, so that a failure leaves nothing behind.
-	if cred.isStored() {
+	if a.stores(cred) {
 		err = a.storeCredential(cred)
 	}
 	return resp, err
+}
+
+// describe returns what the platform learns of a new credential.
+func (a *Authenticator) describe(
+	cred *credential, req *ctap2.MakeCredentialRequest, user evidence,
+) (*ctap2.MakeCredentialResponse, error) {
+	resp := &ctap2.MakeCredentialResponse{LargeBlobKey: cred.LargeBlobKey}
+	var err error
+	if resp.AuthData, err = a.creationData(cred, req, user); err != nil {
+		return nil, err
+	}
+	if req.Extensions.LargeBlob.Support != "" {
+		resp.UnsignedExtensionOutputs, err = ownBlobOutput(outputs{"supported": cred.OwnBlob})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return resp, a.attest(resp, cred, req)
 }
 
 func (a *Authenticator) newSigner(
@@ -224,14 +241,13 @@ func (a *Authenticator) newCredential(
 		Discoverable: req.Options.ResidentKey,
 		Algorithm:    alg,
 		PrivateKey:   private,
-		CredProtect:  req.Extensions.CredProtect,
+		key:          signer,
 	}
 	if cred.Discoverable {
-		cred.User = req.User
-		cred.User.Name = cutText(req.User.Name, maxUserNameSize)
-		cred.User.DisplayName = cutText(req.User.DisplayName, maxUserNameSize)
+		cred.RPName, cred.User = req.RP.Name, req.User
 	}
-	if !cred.isStored() {
+	a.extend(cred, &req.Extensions)
+	if !a.stores(cred) {
 		cred.ID = a.state.seal(cred, sha256.Sum256([]byte(cred.RPID)))
 		return cred, nil
 	}
@@ -240,19 +256,9 @@ func (a *Authenticator) newCredential(
 	return cred, nil
 }
 
-// cutText returns the longest beginning of s that has so many bytes at most and ends with a whole character.
-func cutText(s string, limit int) string {
-	if len(s) <= limit {
-		return s
-	}
-	end := 0
-	for i := range s {
-		if i > limit {
-			break
-		}
-		end = i
-	}
-	return s[:end]
+// stores reports whether the credential takes up room in the key. What does not lives in its ID.
+func (a *Authenticator) stores(c *credential) bool {
+	return c.Discoverable || c.Algorithm == cose.RS256 || a.config.NoWrapping
 }
 
 func (a *Authenticator) storeCredential(cred *credential) error {
@@ -266,37 +272,15 @@ func (a *Authenticator) storeCredential(cred *credential) error {
 
 // creationData returns the authenticator data of a new credential.
 func (a *Authenticator) creationData(
-	cred *credential, public crypto.PublicKey, in ctap2.MakeCredentialExtensions, user evidence,
+	cred *credential, req *ctap2.MakeCredentialRequest, user evidence,
 ) ([]byte, error) {
-	publicKey, err := cose.NewKey(cred.Algorithm, public)
+	out, err := a.creationOutputs(cred, req, user)
 	if err != nil {
 		return nil, err
 	}
 	data := a.authData(cred.RPID, user)
-	data.Flags |= ctap2.FlagAT
-	data.Credential = &ctap2.AttestedCredential{AAGUID: a.config.AAGUID, ID: cred.ID, PublicKey: publicKey}
-	out := ctap2.MakeCredentialOutputs{CredProtect: in.CredProtect, HMACSecret: in.HMACSecret}
-	if err := addExtensions(data, out, in.CredProtect != 0 || in.HMACSecret); err != nil {
+	if err := a.attestData(data, cred); err != nil {
 		return nil, err
 	}
-	return data.Marshal()
-}
-
-func (a *Authenticator) authData(rpID string, user evidence) *ctap2.AuthenticatorData {
-	data := &ctap2.AuthenticatorData{RPIDHash: sha256.Sum256([]byte(rpID)), SignCount: a.state.SignCount}
-	if user.present {
-		data.Flags |= ctap2.FlagUP
-	}
-	if user.verified {
-		data.Flags |= ctap2.FlagUV
-	}
-	return data
-}
-
-func addExtensions(data *ctap2.AuthenticatorData, outputs any, any bool) (err error) {
-	if any {
-		data.Flags |= ctap2.FlagED
-		data.Extensions, err = ctapcbor.Marshal(outputs)
-	}
-	return err
+	return a.marshalData(data, out)
 }

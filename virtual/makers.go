@@ -38,14 +38,13 @@ func (a *Authenticator) prepareAuthority() (err error) {
 	return err
 }
 
-// attestForMakers sets the format and the statement of the response for its authenticator data.
+// attestForMakers sets the statement of the response for its format and authenticator data.
 func (a *Authenticator) attestForMakers(resp *ctap2.MakeCredentialResponse, c *credential, clientDataHash []byte) error {
-	key, err := parseSigner(c.Algorithm, c.PrivateKey)
+	key, err := c.signer()
 	if err != nil {
 		return err
 	}
-	format := makers[a.config.Attestation]
-	statement, err := a.authority.Statement(format, &attest.Registration{
+	statement, err := a.authority.Statement(resp.Format, &attest.Registration{
 		AuthData:       resp.AuthData,
 		ClientDataHash: clientDataHash,
 		Algorithm:      c.Algorithm,
@@ -54,7 +53,6 @@ func (a *Authenticator) attestForMakers(resp *ctap2.MakeCredentialResponse, c *c
 	if err != nil {
 		return fmt.Errorf("attestation: %w", err)
 	}
-	resp.Format = attest.Name(format)
 	resp.AttStmt, err = ctapcbor.Marshal(statement)
 	return err
 }

@@ -114,10 +114,22 @@ func (m message) hasIn(k key, name string) bool {
 
 // decode reads the parameters of a command into req, one of ctap2's request structs.
 func decode(params []byte, want shape, req any) (message, error) {
-	var tree any
+	tree, err := parse(params)
+	if err != nil {
+		return nil, err
+	}
+	return fill(tree, params, want, req)
+}
+
+func parse(params []byte) (tree any, err error) {
 	if !canonical(params) || ctapcbor.Unmarshal(params, &tree) != nil {
 		return nil, ctap2.ErrInvalidCBOR
 	}
+	return tree, nil
+}
+
+// fill is decode for parameters that are parsed already.
+func fill(tree any, params []byte, want shape, req any) (message, error) {
 	if err := want(tree); err != nil {
 		return nil, err
 	}

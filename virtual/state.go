@@ -22,7 +22,8 @@ type state struct {
 	PINLength   int               `json:"pinLength,omitempty"` // code points; 0 in states that did not record it
 	PINRetries  int               `json:"pinRetries"`
 	UVRetries   int               `json:"uvRetries"`
-	Credentials []*credential     `json:"credentials"` // the oldest first; none is ever changed
+	Credentials []*credential     `json:"credentials"`          // the oldest first; none is ever changed
+	LargeBlobs  []byte            `json:"largeBlobs,omitempty"` // serialized, with its hash; nil for an empty array
 	Attestation *attestationChain `json:"attestation,omitempty"`
 
 	ForcePINChange bool           `json:"forcePINChange,omitempty"`
@@ -76,7 +77,6 @@ func newState(c *Config) *state {
 
 func (s *state) clone() *state {
 	next := *s
-	next.Credentials = slices.Clone(s.Credentials)
 	next.Fingerprints = slices.Clone(s.Fingerprints)
 	return &next
 }
@@ -98,9 +98,6 @@ func (s *state) credStoreState() []byte {
 func (a *Authenticator) update(change func(s *state)) error {
 	next := a.state.clone()
 	change(next)
-	if !slices.Equal(next.Credentials, a.state.Credentials) {
-		next.StoreChanges++
-	}
 	if err := saveState(a.config.StateFile, next); err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func (a *Authenticator) createU2F(challenge []byte, application [sha256.Size]byt
 	if err != nil {
 		return nil, err
 	}
-	handle := a.state.seal(&credential{Algorithm: cose.ES256, PrivateKey: private}, application)
+	handle := a.state.seal(&credential{Algorithm: cose.ES256, PrivateKey: private, U2F: true}, application)
 	chain := a.state.Attestation
 	attester := &credential{Algorithm: cose.ES256, PrivateKey: chain.PrivateKey}
 	signed := slices.Concat([]byte{u2fSignatureVersion}, application[:], challenge, handle, point)
