@@ -26,7 +26,7 @@ func (a *Authenticator) chosenAssertion(
 		return err
 	})
 	if err != nil {
-		return nil, denied(err)
+		return nil, orDenied(err)
 	}
 	if chosen < 0 || chosen >= len(found) {
 		return nil, ctap2.ErrOperationDenied

@@ -21,11 +21,11 @@ func (a *Authenticator) touch(ctx context.Context, c *call, rpID string) error {
 }
 
 func (a *Authenticator) touchFor(ctx context.Context, c *call, p Prompt) error {
-	return denied(a.ask(ctx, c, p, a.config.UserPresence))
+	return orDenied(a.ask(ctx, c, p, a.config.UserPresence))
 }
 
-// denied is the status for what a callback said: a user who does not agree, unless it names another.
-func denied(err error) error {
+// orDenied is the status for what a callback said: a user who does not agree, unless it names another.
+func orDenied(err error) error {
 	if _, ok := errors.AsType[ctap2.Status](err); err != nil && !ok {
 		return ctap2.ErrOperationDenied
 	}
