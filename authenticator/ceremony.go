@@ -26,6 +26,7 @@ type ceremony[T any] struct {
 	several bool                  // there are several players
 	alone   signal                // on while there are not
 	denied  map[string]hid.Info   // those that nobody may open yet
+	gone    map[string]bool       // those that were pulled, and of which the watch has yet to tell
 	dropped error                 // why the last key that was dropped was
 }
 
@@ -47,6 +48,7 @@ func conduct[T any](ctx context.Context, client *Client, work func(context.Conte
 		verdict: make(chan verdict[T], 1),
 		players: make(map[string]*player[T]),
 		denied:  make(map[string]hid.Info),
+		gone:    make(map[string]bool),
 	}
 	defer c.news.close()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -182,11 +184,14 @@ func (c *ceremony[T]) count() {
 	c.alone.set(!several)
 }
 
-// removed ends a player whose key was pulled. The error of its operation would tell as well, but perhaps later.
+// removed ends a player whose key was pulled. The error of its operation tells as well, sooner or later.
 func (c *ceremony[T]) removed(key hid.Info) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.news.post(Event{Kind: EventRemoved, Key: key})
+	if !c.gone[key.Path] {
+		c.news.post(Event{Kind: EventRemoved, Key: key})
+	}
+	delete(c.gone, key.Path)
 	delete(c.denied, key.Path)
 	p := c.players[key.Path]
 	if p == nil {
@@ -206,8 +211,11 @@ func (c *ceremony[T]) drop(p *player[T], why error) {
 	if c.players[p.key.Path] != p || c.chosen != nil {
 		return // too late to matter
 	}
-	c.dropped = why
-	if !errors.Is(why, hid.ErrRemoved) { // of which the watch tells
+	if errors.Is(why, hid.ErrRemoved) {
+		c.gone[p.key.Path] = true
+		c.news.post(Event{Kind: EventRemoved, Key: p.key})
+	} else {
+		c.dropped = why
 		c.news.post(Event{Kind: EventDropped, Key: p.key, Err: why})
 	}
 	c.leave(p, why)

@@ -26,19 +26,19 @@ type desk struct {
 	t      *testing.T
 	hub    virtual.Hub
 	client *Client
+	opens  counter
 
 	mu      sync.Mutex // guards the fields below
 	fingers map[string]chan struct{}
 	names   map[string]string // of keys by their paths
 	log     []string
 	pins    []string
-	opens   int
 }
 
 // newDesk returns a desk whose user has the given PINs to tell.
 func newDesk(t *testing.T, pins ...string) *desk {
 	d := &desk{t: t, fingers: map[string]chan struct{}{}, names: map[string]string{}, pins: pins}
-	d.client = &Client{UI: &UI{Notify: d.notify}, Watch: d.hub.Watch, Open: d.open}
+	d.client = &Client{UI: &UI{Notify: d.notify}, Watch: d.hub.Watch, Open: d.opens.counting(d.hub.Open)}
 	if pins != nil {
 		d.client.UI.PIN = d.pin
 	}
@@ -140,30 +140,13 @@ func (d *desk) take() []string {
 	return log
 }
 
-// open counts what is open.
-func (d *desk) open(path string) (io.ReadWriteCloser, error) {
-	device, err := d.hub.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.opens++
-	return &countedDevice{ReadWriteCloser: device, desk: d}, nil
-}
-
 type countedDevice struct {
 	io.ReadWriteCloser
-	desk *desk
-	once sync.Once
+	closed func()
 }
 
 func (c *countedDevice) Close() error {
-	c.once.Do(func() {
-		c.desk.mu.Lock()
-		defer c.desk.mu.Unlock()
-		c.desk.opens--
-	})
+	c.closed()
 	return c.ReadWriteCloser.Close()
 }
 
@@ -208,7 +191,7 @@ func (o *ongoing[T]) isOver() bool {
 func (o *ongoing[T]) end() (T, error) {
 	o.desk.t.Helper()
 	require.True(o.desk.t, o.isOver(), "not over")
-	require.Zero(o.desk.t, o.desk.opens, "keys left open")
+	require.Zero(o.desk.t, o.desk.opens.open.Load(), "keys left open")
 	return o.result, o.err
 }
 
@@ -469,7 +452,7 @@ func TestBlockedNotifyDelaysNoCancel(t *testing.T) {
 		cancel()
 		synctest.Wait()
 		require.Zero(t, waiting.Load())
-		require.Zero(t, d.opens)
+		require.Zero(t, d.opens.open.Load())
 		require.False(t, o.isOver(), "the callback still runs")
 		close(blocked)
 		_, err := o.end()
@@ -483,4 +466,18 @@ func setPIN(t *testing.T, key *virtual.Authenticator, pin string) {
 	require.NoError(t, err)
 	require.NoError(t, a.SetPIN(t.Context(), []byte(pin)))
 	require.NoError(t, a.Close())
+}
+
+// counter counts what is open.
+type counter struct{ open atomic.Int32 }
+
+func (c *counter) counting(open func(string) (io.ReadWriteCloser, error)) func(string) (io.ReadWriteCloser, error) {
+	return func(path string) (io.ReadWriteCloser, error) {
+		device, err := open(path)
+		if err != nil {
+			return nil, err
+		}
+		c.open.Add(1)
+		return &countedDevice{ReadWriteCloser: device, closed: sync.OnceFunc(func() { c.open.Add(-1) })}, nil
+	}
 }

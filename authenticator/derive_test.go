@@ -128,7 +128,7 @@ func TestLocateCostsNothing(t *testing.T) {
 		require.Equal(t, credential.ID, all[0].CredentialID)
 		require.Equal(t, "a", d.name(all[0].Key))
 		require.Empty(t, d.take(), "no touch, no PIN")
-		require.Zero(t, d.opens)
+		require.Zero(t, d.opens.open.Load())
 
 		all, err = d.client.Locate(t.Context(), "example.com", [][]byte{credential.ID})
 		require.NoError(t, err)

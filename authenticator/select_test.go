@@ -21,7 +21,7 @@ func TestSelectTakesTheOnlyKey(t *testing.T) {
 		require.True(t, o.isOver())
 		require.NoError(t, o.err)
 		require.Equal(t, []string{"a: added"}, d.take())
-		require.Equal(t, 1, d.opens)
+		require.EqualValues(t, 1, d.opens.open.Load())
 
 		opts := credentialOptions()
 		opts.UserVerification = UVRequired
@@ -31,7 +31,7 @@ func TestSelectTakesTheOnlyKey(t *testing.T) {
 		require.True(t, registered.isOver())
 		require.NoError(t, registered.err)
 		require.NoError(t, o.result.Close())
-		require.Zero(t, d.opens)
+		require.Zero(t, d.opens.open.Load())
 	})
 }
 
@@ -46,7 +46,7 @@ func TestSelectAmongSeveralByTouch(t *testing.T) {
 		require.True(t, o.isOver())
 		require.NoError(t, o.err)
 		require.Equal(t, "a", d.name(o.result.Key()))
-		require.Equal(t, 1, d.opens, "the other one is closed")
+		require.EqualValues(t, 1, d.opens.open.Load(), "the other one is closed")
 		o.result.Close()
 	})
 }
