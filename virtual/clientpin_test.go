@@ -436,35 +436,6 @@ func TestCommandsTakeTurns(t *testing.T) {
 	})
 }
 
-func TestResetClearsEverything(t *testing.T) {
-	t.Parallel()
-	key, client := newKeyWithPIN(t, Config{Attestation: AttestationBasic})
-	root := key.AttestationRoot()
-	sealed := register(t, client, newRequest()).Credential.ID
-	passkey(t, client, 1, newToken(t, client, 2))
-	require.NoError(t, client.Reset(t.Context()))
-	require.Zero(t, key.Credentials())
-	for _, allow := range [][][]byte{{sealed}, nil} {
-		_, err := client.GetAssertion(t.Context(), ask(allow...))
-		require.ErrorIs(t, err, ctap2.ErrNoCredentials)
-	}
-	require.NoError(t, client.SetPIN(t.Context(), agree(t, client, 1), pin))
-	require.Equal(t, root, key.AttestationRoot())
-}
-
-func TestResetWindow(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		key, client := newKey(t, Config{Reset: ResetPolicy{Window: 10 * time.Second}})
-		time.Sleep(10*time.Second - 1)
-		require.NoError(t, client.Reset(t.Context()))
-		time.Sleep(time.Nanosecond)
-		require.ErrorIs(t, client.Reset(t.Context()), ctap2.ErrNotAllowed)
-		key.PowerCycle()
-		require.NoError(t, client.Reset(t.Context()))
-	})
-}
-
 func TestGetInfoAnnouncesTheConfiguration(t *testing.T) {
 	t.Parallel()
 	_, client := newKey(t, Config{})
@@ -504,6 +475,25 @@ func TestNewRefusesWhatNoKeyCanBe(t *testing.T) {
 		{PINUVAuthProtocols: []ctap2.PINProtocol{}},
 		{Capacity: -1},
 		{MaxCredentialIDLength: minIDLength - 1},
+		{MaxMessageSize: minMessageSize - 1},
+		{MaxMessageSize: maxMessageSize + 1},
+		{PIN: PINPolicy{MinLength: 3}},
+		{PIN: PINPolicy{MinLength: 9, MaxLength: 8}},
+		{PIN: PINPolicy{MaxLength: 64}},
+		{PIN: PINPolicy{Retries: 9}},
+		{PIN: PINPolicy{Initial: []byte("123")}},
+		{PIN: PINPolicy{Initial: pin}, NoClientPIN: true},
+		{UVRetries: 26},
+		{EnrollSamples: -1},
+		{MaxFingerprints: -1},
+		{Reset: ResetPolicy{Window: -1}},
+		{Without: []string{"credMgnt"}},
+		{Version: CTAP23 + 1},
+		{Version: CTAP21Pre, AlwaysUV: true},
+		{Version: CTAP20, EnterpriseAttestation: true},
+		{AlwaysUV: true, Without: []string{"alwaysUv"}},
+		{NoMCGAWithPIN: true},
+		{Finger: indexFinger, UserVerification: recognize},
 		{TouchTimeout: -1},
 		{StateFile: t.TempDir()},
 	} {

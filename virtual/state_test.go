@@ -55,6 +55,70 @@ func TestStateSurvivesRestart(t *testing.T) {
 	require.NotEqual(t, root, key.AttestationRoot(), "certified for its own AAGUID")
 }
 
+// The settings, the fingerprints and all that getInfo shows of them are the same after a restart.
+func TestSettingsSurviveRestart(t *testing.T) {
+	t.Parallel()
+	config := fullConfig(t)
+	key, client := newKeyWithPIN(t, config)
+	enrol(t, client, defaultEnrollSamples)
+	bio := fingers(t, client)
+	list, err := bio.Enrollments(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, bio.SetFriendlyName(t.Context(), list[0].ID, "index"))
+	c := configurator(t, client)
+	require.NoError(t, c.EnableEnterpriseAttestation(t.Context()))
+	require.NoError(t, c.EnableLongTouchForReset(t.Context()))
+	require.NoError(t, c.ToggleAlwaysUV(t.Context()))
+	require.NoError(t, c.SetMinPINLength(t.Context(), ctap2.SetMinPINLengthParams{
+		NewMinPINLength: 7, RPIDs: []string{testRP.ID}, PINComplexityPolicy: true,
+	}))
+	before, state := getInfo(t, client), key.state
+
+	require.NoError(t, key.Close())
+	key, client = newKey(t, config)
+	after := getInfo(t, client)
+	after.EncIdentifier, after.EncCredStoreState = before.EncIdentifier, before.EncCredStoreState // never the same
+	require.Equal(t, before, after)
+	require.Equal(t, state, key.state)
+	require.True(t, after.ForcePINChange)
+	require.EqualValues(t, 7, after.MinPINLength)
+}
+
+// fullConfig is that of a key which has everything and keeps it in a file.
+func fullConfig(t *testing.T) Config {
+	t.Helper()
+	config := Preset23.Config()
+	config.StateFile = filepath.Join(t.TempDir(), "key.json")
+	return config
+}
+
+// oldState is of a key that knew nothing of fingerprints and settings. Its PIN is [pin].
+const oldState = `{
+	"version": 1,
+	"secret": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+	"signCount": 41,
+	"pinHash": "A6xnQhbz4Vx2HuGl4lXwZw==",
+	"pinRetries": 8,
+	"uvRetries": 3,
+	"credentials": []
+}
+`
+
+func TestOldStateFileIsLoaded(t *testing.T) {
+	t.Parallel()
+	config := fullConfig(t)
+	require.NoError(t, os.WriteFile(config.StateFile, []byte(oldState), 0o600))
+	key, client := newKey(t, config)
+	identifier := key.state.identifier()
+	require.EqualValues(t, 41, key.state.SignCount)
+	require.NoError(t, tryPIN(t, client, pin))
+	require.NoError(t, configurator(t, client).SetMinPINLength(t.Context(), ctap2.SetMinPINLengthParams{NewMinPINLength: 5}))
+	require.True(t, getInfo(t, client).ForcePINChange, "the PIN may have four characters")
+	require.NoError(t, key.Close())
+	key, _ = newKey(t, config)
+	require.Equal(t, identifier, key.state.identifier())
+}
+
 func TestStateFileIsPrivateAndAlone(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "key.json")
@@ -105,6 +169,9 @@ func TestStateFileThatIsCorruptIsRefused(t *testing.T) {
 		"broken key":            edit(func(s *state) { s.Credentials[0].PrivateKey = make([]byte, 32) }),
 		"unknown algorithm":     edit(func(s *state) { s.Credentials[0].Algorithm = -999 }),
 		"credProtect":           edit(func(s *state) { s.Credentials[0].CredProtect = 4 }),
+		"no fingerprint":        edit(func(s *state) { s.Fingerprints = []*fingerprint{nil} }),
+		"fingerprint unnamed":   edit(func(s *state) { s.Fingerprints = []*fingerprint{{Finger: "x"}} }),
+		"minimum of 64":         edit(func(s *state) { s.Settings.MinPINLength = 64 }),
 		"broken certificate":    edit(func(s *state) { s.Attestation.Certificate = []byte{1} }),
 		"broken attesting key":  edit(func(s *state) { s.Attestation.PrivateKey = nil }),
 		"certificate left away": edit(func(s *state) { s.Attestation.Root = nil }),
@@ -147,6 +214,13 @@ func FuzzParseState(f *testing.F) {
 	f.Add(seed)
 	f.Add([]byte(`{"version":1,"secret":"","credentials":[null]}`))
 	f.Add([]byte(`null`))
+	f.Add([]byte(oldState))
+	full := newState(new(Config))
+	full.Fingerprints = []*fingerprint{{ID: []byte{1}, Finger: "thumb", Name: "x"}}
+	full.Settings = settings{MinPINLength: 8, MinPINLengthRPIDs: []string{testRP.ID}, ToggledAlwaysUV: true}
+	seed, err = json.Marshal(full)
+	require.NoError(f, err)
+	f.Add(seed)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := parseState(b)
 		if err != nil {

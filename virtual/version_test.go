@@ -11,8 +11,6 @@ import (
 	"github.com/keyfob-go/keyfob/internal/ctapcbor"
 )
 
-var allVersions = []Version{CTAP20, CTAP21Pre, CTAP21, CTAP22, CTAP23}
-
 // infoMembers returns the numbers of the members that getInfo answers.
 func infoMembers(t *testing.T, key *Authenticator) []uint64 {
 	t.Helper()
