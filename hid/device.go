@@ -108,8 +108,8 @@ func (d *Device) nextReport() ([]byte, error) {
 // long as the output report; the rest of the report is zeroes. Write copies p. An error wraps [ErrRemoved] once the
 // key is gone and [io/fs.ErrClosed] once the Device is closed.
 //
-// A key that doesn't take the report makes Write block: for at most 5 seconds on Linux hidraw, where Close can't
-// interrupt it either; until the peer reads or Close is called on a socket.
+// A key that doesn't take the report makes Write block: for at most 5 seconds on Linux hidraw and for as long
+// as the driver waits on the BSDs, where Close can't interrupt it either; until the peer reads or Close is called on a socket.
 func (d *Device) Write(p []byte) (int, error) {
 	if len(p) > d.reports.out.size {
 		return 0, d.fail("write", fmt.Errorf("%d bytes for an output report of %d", len(p), d.reports.out.size))

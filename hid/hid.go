@@ -35,6 +35,7 @@ func List() ([]Info, error) { return list() }
 // On Linux, Open takes the advisory lock on the node that libfido2 takes, too, and holds it until Close, so that programs
 // use a key in turn. It waits for its turn for up to 1.3 seconds, and then the error wraps [ErrBusy]; opening a key twice
 // in the same program is no exception. Programs that know of no lock, such as browsers, can use the key all the same.
+// The BSDs let only one program at a time have a key open, and Open waits 0.1 seconds.
 //
 // The error wraps [io/fs.ErrNotExist] if there is no such node or socket, [io/fs.ErrPermission] if the caller may
 // not use it (the text then says what to do), and [errors.ErrUnsupported] on systems that this package has no
