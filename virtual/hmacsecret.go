@@ -18,8 +18,9 @@ var isHMACSecret = isRecord(
 
 // secrets are the decrypted inputs of extension hmac-secret.
 type secrets struct {
-	shared *ctap2.SharedSecret
-	salts  []byte // one or two of 32 bytes
+	shared  *ctap2.SharedSecret
+	salts   []byte // one or two of 32 bytes
+	encrypt func(s *ctap2.SharedSecret, plaintext []byte) ([]byte, error)
 }
 
 // openSalts decrypts the salts, section 12.7. It returns nil without any.
@@ -38,7 +39,7 @@ func (a *Authenticator) openSalts(in *ctap2.HMACSecretInput) (*secrets, error) {
 	if err != nil || len(salts) != saltSize && len(salts) != 2*saltSize {
 		return nil, ctap2.ErrInvalidParameter
 	}
-	return &secrets{shared, salts}, nil
+	return &secrets{shared, salts, a.entropy.encrypt}, nil
 }
 
 // outputs returns the encrypted secrets of the credential that has this key, one for each salt.
@@ -49,7 +50,7 @@ func (s *secrets) outputs(credRandom []byte) ([]byte, error) {
 		mac.Write(salts[:saltSize])
 		plain = mac.Sum(plain)
 	}
-	return s.shared.Encrypt(plain)
+	return s.encrypt(s.shared, plain)
 }
 
 // hmacSecrets returns the encrypted secrets of a new credential (hmac-secret-mc, section 12.8), nil where none were
