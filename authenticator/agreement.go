@@ -11,6 +11,7 @@ import (
 // retry, where an hmac-secret only fails and is asked for again.
 type agreement struct {
 	secret *ctap2.SharedSecret
+	fresh  bool // it was agreed on in the running operation
 }
 
 func (g *agreement) forget() {
@@ -31,7 +32,7 @@ func (a *Authenticator) freshSecret(ctx context.Context) (*ctap2.SharedSecret, e
 	if err != nil {
 		return nil, err
 	}
-	a.agreement.secret = secret
+	a.agreement = agreement{secret: secret, fresh: true}
 	return secret, nil
 }
 

@@ -54,8 +54,14 @@ func Open(ctx context.Context, key hid.Info, ui *UI) (*Authenticator, error) {
 // New starts talking to the authenticator at the far end of transport: a *ctaphid.Channel or anything else that carries
 // CTAP2 messages, and U2F messages if it is a [ctap1.Transport] as well. The Authenticator owns the transport from here
 // on, and closes it if it is an [io.Closer], also when New returns an error.
+//
+// If the transport has a method Info() hid.Info, as [hid.Device] has, that is what Key returns and events name.
 func New(ctx context.Context, transport ctap2.Transport, ui *UI) (*Authenticator, error) {
-	return start(ctx, hid.Info{}, transport, ui)
+	var key hid.Info
+	if named, ok := transport.(interface{ Info() hid.Info }); ok {
+		key = named.Info()
+	}
+	return start(ctx, key, transport, ui)
 }
 
 func start(ctx context.Context, key hid.Info, transport ctap2.Transport, ui *UI) (*Authenticator, error) {
@@ -108,7 +114,7 @@ func (a *Authenticator) setInfo(info *ctap2.Info) {
 	a.info = info
 }
 
-// Key returns what the system says about the key. It is empty for one that was not opened by [Open].
+// Key returns what the system says about the key. It is empty for one whose transport came without that: see [New].
 func (a *Authenticator) Key() hid.Info { return a.key }
 
 // Close ends a running operation with an error that wraps [fs.ErrClosed], forgets all secrets and closes the transport.
@@ -152,6 +158,7 @@ func (a *Authenticator) run(ctx context.Context, name string, operation func(con
 		return wrap(ctx, name, err)
 	}
 	defer done()
+	a.agreement.fresh = false
 	if a.stale {
 		err = a.refresh(inTurn)
 	}
@@ -226,7 +233,8 @@ func (a *Authenticator) Reset(ctx context.Context) error {
 		a.agreement.forget()
 		a.kept.forget()
 		a.rejected.forget()
-		if err := a.change(func() error { return a.refresh(ctx) }); err != nil {
+		a.stale = true
+		if err := a.refresh(ctx); err != nil {
 			return fmt.Errorf("the key was reset, but does not say what it can do: %w", err)
 		}
 		return nil
@@ -244,8 +252,8 @@ func (a *Authenticator) blink(ctx context.Context, reason TouchReason) error {
 	if a.u2f != nil {
 		return a.u2fFor(reason).Touch(ctx)
 	}
-	client, info := a.client(reason), a.Info()
-	if info.HasVersion("FIDO_2_1") || info.HasVersion("FIDO_2_2") || info.HasVersion("FIDO_2_3") {
+	client := a.client(reason)
+	if a.Info().AtLeastCTAP21() {
 		return client.Selection(ctx)
 	}
 	return selectionProbe(ctx, client)

@@ -5,12 +5,10 @@ import (
 	"fmt"
 
 	"github.com/keyfob-go/keyfob/ctap2"
-	"github.com/keyfob-go/keyfob/internal/ctapcbor"
 )
 
 const (
 	hashSize  = sha256.Size
-	saltSize  = 32
 	maxUserID = 64
 )
 
@@ -45,15 +43,4 @@ func (e expectation) check(authData []byte) (*ctap2.AuthenticatorData, error) {
 		return nil, fmt.Errorf("%w: flags %v instead of %v", ErrInvalidResponse, data.Flags, e.flags)
 	}
 	return data, nil
-}
-
-// decodeExtensions decodes the extension outputs, if there are any, into v.
-func decodeExtensions(data *ctap2.AuthenticatorData, v any) error {
-	if data.Extensions == nil {
-		return nil
-	}
-	if err := ctapcbor.Unmarshal(data.Extensions, v); err != nil {
-		return fmt.Errorf("%w: extension outputs: %w", ErrInvalidResponse, err)
-	}
-	return nil
 }

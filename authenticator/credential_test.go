@@ -162,6 +162,14 @@ func TestUnsupportedOptions(t *testing.T) {
 		"hmac-secret":  func(o *CredentialOptions) { o.HMACSecret = true },
 		"credProtect":  func(o *CredentialOptions) { o.CredProtect = ctap2.CredProtectUVRequired },
 		"algorithm":    func(o *CredentialOptions) { o.Algorithms = []cose.Algorithm{cose.RS256} },
+
+		"secrets at once":        func(o *CredentialOptions) { o.HMACSecretSalts = [][]byte{hash("a")} },
+		"credBlob":               func(o *CredentialOptions) { o.CredBlob = []byte{1} },
+		"largeBlob":              func(o *CredentialOptions) { o.LargeBlob = ctap2.LargeBlobRequired },
+		"minPinLength":           func(o *CredentialOptions) { o.MinPINLength = true },
+		"pinComplexityPolicy":    func(o *CredentialOptions) { o.PINComplexityPolicy = true },
+		"thirdPartyPayment":      func(o *CredentialOptions) { o.ThirdPartyPayment = true },
+		"enterprise attestation": func(o *CredentialOptions) { o.EnterpriseAttestation = 1 },
 	} {
 		o := credentialOptions()
 		change(o)
@@ -169,9 +177,31 @@ func TestUnsupportedOptions(t *testing.T) {
 		require.ErrorIs(t, err, ErrUnsupported, name)
 		require.Equal(t, KindUnsupported, KindOf(err))
 	}
-	opts := assertionOptions()
-	opts.HMACSecretSalts = [][]byte{hash("a")}
-	_, err = a.GetAssertions(t.Context(), opts)
+	for name, change := range map[string]func(*AssertionOptions){
+		"hmac-secret":       func(o *AssertionOptions) { o.HMACSecretSalts = [][]byte{hash("a")} },
+		"credBlob":          func(o *AssertionOptions) { o.CredBlob = true },
+		"largeBlobKey":      func(o *AssertionOptions) { o.LargeBlobKey = true },
+		"largeBlob":         func(o *AssertionOptions) { o.LargeBlobRead = true },
+		"thirdPartyPayment": func(o *AssertionOptions) { o.ThirdPartyPayment = true },
+	} {
+		opts := assertionOptions()
+		change(opts)
+		_, err = a.GetAssertions(t.Context(), opts)
+		require.ErrorIs(t, err, ErrUnsupported, name)
+	}
+	require.Empty(t, w.sent())
+}
+
+// A key that knows the extension may still not take so much, or only with a resident key, which it has not.
+func TestLimitsOfExtensions(t *testing.T) {
+	key, err := virtual.New(virtual.Config{})
+	require.NoError(t, err)
+	w := &wire{key: key, lie: allKnowing(t, nil)}
+	a := openWire(t, w, nil)
+	w.sent()
+	opts := credentialOptions()
+	opts.CredBlob = make([]byte, 33)
+	_, err = a.MakeCredential(t.Context(), opts)
 	require.ErrorIs(t, err, ErrUnsupported)
 	require.Empty(t, w.sent())
 }
@@ -186,6 +216,15 @@ func TestInvalidOptions(t *testing.T) {
 		"long user ID":        func(o *CredentialOptions) { o.User.ID = make([]byte, 65) },
 		"credProtect 4":       func(o *CredentialOptions) { o.CredProtect = 4 },
 		"empty credential ID": func(o *CredentialOptions) { o.ExcludeList = [][]byte{nil} },
+
+		"enterprise attestation 3":   func(o *CredentialOptions) { o.EnterpriseAttestation = 3 },
+		"three salts":                func(o *CredentialOptions) { o.HMACSecretSalts = [][]byte{hash("a"), hash("b"), hash("c")} },
+		"short salt":                 func(o *CredentialOptions) { o.HMACSecretSalts = [][]byte{hash("a")[:31]} },
+		"largeBlobKey, not resident": func(o *CredentialOptions) { o.LargeBlobKey = true },
+		"both kinds of large blobs": func(o *CredentialOptions) {
+			o.ResidentKey, o.LargeBlobKey, o.LargeBlob = true, true, ctap2.LargeBlobPreferred
+		},
+		"unknown largeBlob": func(o *CredentialOptions) { o.LargeBlob = "maybe" },
 	} {
 		o := credentialOptions()
 		change(o)
@@ -198,6 +237,16 @@ func TestInvalidOptions(t *testing.T) {
 		"three salts":         func(o *AssertionOptions) { o.HMACSecretSalts = [][]byte{hash("a"), hash("b"), hash("c")} },
 		"short salt":          func(o *AssertionOptions) { o.HMACSecretSalts = [][]byte{hash("a")[:31]} },
 		"empty credential ID": func(o *AssertionOptions) { o.AllowList = [][]byte{{}} },
+
+		"both kinds of large blobs": func(o *AssertionOptions) { o.LargeBlobKey, o.LargeBlobRead = true, true },
+		"a large blob to read and to write": func(o *AssertionOptions) {
+			o.AllowList, o.LargeBlobRead, o.LargeBlobWrite = [][]byte{{1}}, true, []byte{1}
+		},
+		"a large blob for nobody": func(o *AssertionOptions) { o.LargeBlobWrite = []byte{1} },
+		"a large blob for two":    func(o *AssertionOptions) { o.AllowList, o.LargeBlobWrite = [][]byte{{1}, {2}}, []byte{1} },
+		"a large blob beyond measure": func(o *AssertionOptions) {
+			o.AllowList, o.LargeBlobWrite = [][]byte{{1}}, make([]byte, ctap2.MaxLargeBlob+1)
+		},
 	} {
 		o := assertionOptions()
 		change(o)

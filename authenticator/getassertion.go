@@ -1,7 +1,6 @@
 package authenticator
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,8 @@ import (
 	"github.com/keyfob-go/keyfob/ctap2"
 )
 
-// AssertionOptions say what [Authenticator.GetAssertions] shall have signed.
+// AssertionOptions say what [Authenticator.GetAssertions] shall have signed. A key that does not know an extension that
+// is asked for is an error, [ErrUnsupported].
 type AssertionOptions struct {
 	RPID             string
 	ClientDataHash   []byte   // 32 bytes: see [webauthn.ClientDataHash]
@@ -19,18 +19,36 @@ type AssertionOptions struct {
 	NoTouch          bool   // do not wait for a touch; the signature then says so, and most keys derive no secret
 
 	// HMACSecretSalts asks for the secrets that belong to one or two salts of 32 bytes, from a credential that was made
-	// with HMACSecret. They are different ones with and without user verification.
+	// with HMACSecret. They are different ones with and without user verification. To rotate a secret, ask for those of
+	// the old salt and of a new one at once.
 	HMACSecretSalts [][]byte
+
+	CredBlob          bool // ask for the CredBlob that the credential was made with
+	ThirdPartyPayment bool // ask whether the credential was made for it
+
+	LargeBlobKey   bool   // ask for the key to the credential's large blob in the key's storage
+	LargeBlobRead  bool   // ask for the credential's large blob (CTAP 2.3)
+	LargeBlobWrite []byte // replace it (CTAP 2.3), compressed, if there is anything to write; with an allow list of one ID
 }
 
 // Assertion is a signature by one credential.
 type Assertion struct {
 	CredentialID      []byte
 	User              *ctap2.User // of a resident key: its ID, and the names if the user was verified; else may be nil
+	UserSelected      bool        // the user chose the account, among others, on the key itself
 	AuthData          []byte      // as signed
 	AuthenticatorData *ctap2.AuthenticatorData
-	Signature         []byte   // over AuthData and the client data hash: see [webauthn.VerifySignature]
+	Signature         []byte // over AuthData and the client data hash: see [webauthn.VerifySignature]
+
+	// What was asked for.
 	HMACSecrets       [][]byte // of 32 bytes, one for each salt, secret
+	CredBlob          []byte   // empty if the credential has none
+	ThirdPartyPayment bool     // the credential may confirm payments that others than the RP initiate
+	LargeBlobKey      []byte   // 32 bytes, secret; nil if the credential has none
+	LargeBlob         []byte   // as it was written; nil if there is none
+	LargeBlobWritten  bool     // false: the credential was not made for it, or the key has no room
+
+	UnsignedExtensions []byte // extension outputs outside of the authenticator data, one CBOR item as the key sent it, or nil
 }
 
 // maxAssertions is more than any key holds for one relying party.
@@ -48,7 +66,10 @@ func (a *Authenticator) GetAssertions(ctx context.Context, opts *AssertionOption
 }
 
 func (a *Authenticator) getAssertions(ctx context.Context, opts *AssertionOptions) ([]*Assertion, error) {
-	if err := opts.check(a.Info()); err != nil {
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	if err := opts.supportedBy(a.Info()); err != nil {
 		return nil, err
 	}
 	if a.u2f != nil {
@@ -61,91 +82,121 @@ func (a *Authenticator) getAssertions(ctx context.Context, opts *AssertionOption
 	return all, err
 }
 
-func (a *Authenticator) getAssertionsFor(ctx context.Context, rpID string, opts *AssertionOptions) (all []*Assertion, err error) {
-	req := opts.request(rpID, a.Info())
-	allow, err := a.newCredentialList(opts.AllowList, req)
+func (a *Authenticator) getAssertionsFor(
+	ctx context.Context, rpID string, opts *AssertionOptions,
+) (all []*Assertion, err error) {
+	s, err := a.planSigning(rpID, opts)
 	if err != nil {
 		return nil, err
 	}
-	allow.required = true
-	u := use{permissions: ctap2.PermissionGetAssertion, rpID: rpID}
-	method := decideUV(a.Info(), uvQuestion{
-		permissions: u.permissions, wish: opts.UserVerification, silent: opts.NoTouch,
-	})
-	err = a.authorized(ctx, method, u, func(z authorization) error {
-		if req.AllowList, err = a.narrow(ctx, allow, rpID, z); err != nil {
-			return err
-		}
-		all, err = a.getAssertionsWith(ctx, req, opts, z)
+	err = a.authorized(ctx, s.method, s.use, func(z authorization) error {
+		all, err = a.sign(ctx, s, z)
 		return err
 	})
 	return all, err
 }
 
-func (o *AssertionOptions) check(info *ctap2.Info) error {
+// signing is a request for assertions that the key can fulfil, and how the user is verified for it.
+type signing struct {
+	opts   *AssertionOptions
+	req    *ctap2.GetAssertionRequest
+	allow  credentialList
+	method uvMethod
+	use    use
+}
+
+// planSigning makes the request, from options that were checked. It sends nothing.
+func (a *Authenticator) planSigning(rpID string, opts *AssertionOptions) (s *signing, err error) {
+	s = &signing{opts: opts, req: opts.request(rpID, a.Info())}
+	if s.allow, err = a.newCredentialList(opts.AllowList, s.req); err != nil {
+		return nil, err
+	}
+	s.allow.required = true
+	s.use = use{permissions: ctap2.PermissionGetAssertion, rpID: rpID}
+	s.method = decideUV(a.Info(), uvQuestion{
+		permissions: s.use.permissions, wish: opts.UserVerification, silent: opts.NoTouch,
+	})
+	return s, nil
+}
+
+// sign has the key sign under an authorization.
+func (a *Authenticator) sign(ctx context.Context, s *signing, z authorization) (all []*Assertion, err error) {
+	if s.req.AllowList, err = a.narrow(ctx, s.allow, s.req.RPID, z); err != nil {
+		return nil, err
+	}
+	s.req.PINUVAuthParam, s.req.PINUVAuthProtocol = z.param(s.req.ClientDataHash)
+	s.req.Options.UserVerification = z.uv
+	check := assertionCheck{
+		expectation: a.expected(s.req.RPID, !s.opts.NoTouch, z),
+		opts:        s.opts,
+		allow:       s.req.AllowList,
+		credBlobMax: a.Info().MaxCredBlobLength,
+	}
+	if len(s.opts.HMACSecretSalts) == 0 {
+		return a.walkAssertions(ctx, s.req, check)
+	}
+	err = a.withSecret(ctx, func(secret *ctap2.SharedSecret) error {
+		check.secret = secret
+		if s.req.Extensions.HMACSecret, err = hmacSecretInput(secret, s.opts.HMACSecretSalts); err != nil {
+			return err
+		}
+		all, err = a.walkAssertions(ctx, s.req, check)
+		return err
+	})
+	return all, err
+}
+
+func (o *AssertionOptions) check() error {
 	switch {
 	case len(o.ClientDataHash) != hashSize:
 		return fmt.Errorf("%w: client data hash of %d bytes", ErrInvalidOptions, len(o.ClientDataHash))
 	case o.RPID == "":
 		return fmt.Errorf("%w: no RP ID", ErrInvalidOptions)
-	case len(o.HMACSecretSalts) > 2:
-		return fmt.Errorf("%w: %d salts", ErrInvalidOptions, len(o.HMACSecretSalts))
-	case len(o.HMACSecretSalts) > 0 && !info.HasExtension("hmac-secret"):
-		return fmt.Errorf("%w: hmac-secret", ErrUnsupported)
+	case o.LargeBlobKey && o.usesLargeBlob():
+		return fmt.Errorf("%w: largeBlobKey and largeBlob together", ErrInvalidOptions)
+	case o.LargeBlobRead && len(o.LargeBlobWrite) > 0:
+		return fmt.Errorf("%w: a large blob to read and to write", ErrInvalidOptions)
+	case len(o.LargeBlobWrite) > 0 && len(o.AllowList) != 1:
+		return fmt.Errorf("%w: a large blob to write for %d credentials", ErrInvalidOptions, len(o.AllowList))
+	case len(o.LargeBlobWrite) > ctap2.MaxLargeBlob:
+		return fmt.Errorf("%w: a large blob of %d bytes", ErrInvalidOptions, len(o.LargeBlobWrite))
 	}
-	for _, salt := range o.HMACSecretSalts {
-		if len(salt) != saltSize {
-			return fmt.Errorf("%w: salt of %d bytes", ErrInvalidOptions, len(salt))
-		}
-	}
-	return nil
+	return checkSalts(o.HMACSecretSalts)
+}
+
+// usesLargeBlob is about the extension largeBlob, not largeBlobKey.
+func (o *AssertionOptions) usesLargeBlob() bool { return o.LargeBlobRead || len(o.LargeBlobWrite) > 0 }
+
+// supportedBy finds what the key cannot do.
+func (o *AssertionOptions) supportedBy(info *ctap2.Info) error {
+	return knowsExtensions(info,
+		extensionWish{"hmac-secret", len(o.HMACSecretSalts) > 0},
+		extensionWish{"credBlob", o.CredBlob},
+		extensionWish{"thirdPartyPayment", o.ThirdPartyPayment},
+		extensionWish{"largeBlobKey", o.LargeBlobKey},
+		extensionWish{"largeBlob", o.usesLargeBlob()},
+	)
 }
 
 func (o *AssertionOptions) request(rpID string, info *ctap2.Info) *ctap2.GetAssertionRequest {
-	req := &ctap2.GetAssertionRequest{RPID: rpID, ClientDataHash: o.ClientDataHash}
-	if up, _ := info.Option("up"); up && o.NoTouch {
+	req := &ctap2.GetAssertionRequest{
+		RPID:           rpID,
+		ClientDataHash: o.ClientDataHash,
+		Extensions: ctap2.GetAssertionExtensions{
+			CredBlob:          o.CredBlob,
+			LargeBlobKey:      o.LargeBlobKey,
+			ThirdPartyPayment: o.ThirdPartyPayment,
+			LargeBlob:         ctap2.LargeBlobInput{Read: o.LargeBlobRead},
+		},
+	}
+	if len(o.LargeBlobWrite) > 0 {
+		req.Extensions.LargeBlob.Write = ctap2.CompressLargeBlob(o.LargeBlobWrite)
+		req.Extensions.LargeBlob.OriginalSize = uint64(len(o.LargeBlobWrite))
+	}
+	if isOn(info, "up") && o.NoTouch {
 		req.Options.UserPresence = new(bool)
 	}
 	return req
-}
-
-func (a *Authenticator) getAssertionsWith(
-	ctx context.Context, req *ctap2.GetAssertionRequest, opts *AssertionOptions, z authorization,
-) ([]*Assertion, error) {
-	req.PINUVAuthParam, req.PINUVAuthProtocol = z.param(req.ClientDataHash)
-	req.Options.UserVerification = z.uv
-	check := assertionCheck{
-		expectation: a.expected(req.RPID, !opts.NoTouch, z),
-		allow:       req.AllowList,
-		salts:       len(opts.HMACSecretSalts),
-	}
-	if check.salts == 0 {
-		return a.walkAssertions(ctx, req, check)
-	}
-	kept := a.agreement.secret != nil
-	all, err := a.deriveSecrets(ctx, req, opts, check)
-	if kept && errors.Is(err, ctap2.ErrPINAuthInvalid) { // the key has another key pair meanwhile: see agreement
-		return a.deriveSecrets(ctx, req, opts, check)
-	}
-	return all, err
-}
-
-// deriveSecrets is walkAssertions with hmac-secret. A secret that did not work is forgotten.
-func (a *Authenticator) deriveSecrets(
-	ctx context.Context, req *ctap2.GetAssertionRequest, opts *AssertionOptions, check assertionCheck,
-) (all []*Assertion, err error) {
-	if check.secret, err = a.keptSecret(ctx); err != nil {
-		return nil, err
-	}
-	salts := bytes.Join(opts.HMACSecretSalts, nil)
-	defer clear(salts)
-	if req.Extensions.HMACSecret, err = ctap2.NewHMACSecretInput(check.secret, salts); err != nil {
-		return nil, err
-	}
-	if all, err = a.walkAssertions(ctx, req, check); err != nil {
-		a.agreement.forget()
-	}
-	return all, err
 }
 
 // walkAssertions fetches all assertions. The key keeps a cursor, so nothing else may be sent meanwhile.
@@ -174,76 +225,4 @@ func (a *Authenticator) walkAssertions(
 			return nil, err
 		}
 	}
-}
-
-// assertionCheck is what each of the assertions that answer one request is held against.
-type assertionCheck struct {
-	expectation
-	allow  []ctap2.CredentialDescriptor
-	secret *ctap2.SharedSecret // nil unless secrets were asked for
-	salts  int
-}
-
-func (c assertionCheck) assertion(resp *ctap2.GetAssertionResponse) (*Assertion, error) {
-	data, err := c.check(resp.AuthData)
-	if err != nil {
-		return nil, err
-	}
-	id, err := c.credentialID(resp.Credential)
-	if err != nil {
-		return nil, err
-	}
-	if len(c.allow) == 0 && (resp.User == nil || len(resp.User.ID) == 0) {
-		return nil, fmt.Errorf("%w: a resident key without a user", ErrInvalidResponse)
-	}
-	if resp.User != nil && len(resp.User.ID) > maxUserID {
-		return nil, fmt.Errorf("%w: user ID of %d bytes", ErrInvalidResponse, len(resp.User.ID))
-	}
-	secrets, err := c.secrets(data)
-	if err != nil {
-		return nil, err
-	}
-	return &Assertion{
-		CredentialID:      id,
-		User:              resp.User,
-		AuthData:          resp.AuthData,
-		AuthenticatorData: data,
-		Signature:         resp.Signature,
-		HMACSecrets:       secrets,
-	}, nil
-}
-
-// credentialID returns which credential signed. A CTAP 2.0 key may leave that out if there was but one to choose from.
-func (c assertionCheck) credentialID(got *ctap2.CredentialDescriptor) ([]byte, error) {
-	if got == nil && len(c.allow) == 1 {
-		return c.allow[0].ID, nil
-	}
-	if got == nil || len(got.ID) == 0 {
-		return nil, fmt.Errorf("%w: no credential in it", ErrInvalidResponse)
-	}
-	if len(c.allow) > 0 && !lists(c.allow, got.ID) {
-		return nil, fmt.Errorf("%w: a credential that was not allowed", ErrInvalidResponse)
-	}
-	return got.ID, nil
-}
-
-// secrets decrypts the output of hmac-secret.
-func (c assertionCheck) secrets(data *ctap2.AuthenticatorData) ([][]byte, error) {
-	if c.secret == nil {
-		return nil, nil
-	}
-	var outputs ctap2.GetAssertionOutputs
-	if err := decodeExtensions(data, &outputs); err != nil {
-		return nil, err
-	}
-	plain, err := c.secret.Decrypt(outputs.HMACSecret)
-	if err != nil || len(plain) != c.salts*saltSize {
-		clear(plain)
-		return nil, fmt.Errorf("%w: hmac-secret missing or of the wrong size", ErrInvalidResponse)
-	}
-	secrets := make([][]byte, c.salts)
-	for i := range secrets {
-		secrets[i] = plain[i*saltSize : (i+1)*saltSize : (i+1)*saltSize]
-	}
-	return secrets, nil
 }

@@ -18,13 +18,18 @@ type wire struct {
 	commands []ctap2.Command
 	requests [][]byte
 	lie      func(request, response []byte) []byte // nil leaves responses as they are
+	forward  func(request []byte) []byte           // nil gives requests to the key as they are
 	closed   int
 }
 
 func (w *wire) CBOR(ctx context.Context, request []byte, keepalive func(byte)) ([]byte, error) {
 	w.commands = append(w.commands, ctap2.Command(request[0]))
 	w.requests = append(w.requests, append([]byte(nil), request...))
-	response, err := w.key.CBOR(ctx, request, keepalive)
+	forwarded := request
+	if w.forward != nil {
+		forwarded = w.forward(request)
+	}
+	response, err := w.key.CBOR(ctx, forwarded, keepalive)
 	if err == nil && w.lie != nil {
 		response = w.lie(request, response)
 	}
@@ -94,6 +99,13 @@ func rewrite[T any](t *testing.T, response []byte, change func(*T)) []byte {
 	b, err := ctapcbor.Marshal(&v)
 	require.NoError(t, err)
 	return append([]byte{0}, b...)
+}
+
+// decodeRequest decodes the last request that was sent.
+func decodeRequest(t *testing.T, w *wire, req any) {
+	t.Helper()
+	require.NotEmpty(t, w.requests)
+	require.NoError(t, ctapcbor.Unmarshal(w.requests[len(w.requests)-1][1:], req))
 }
 
 func asCTAP20(info *ctap2.Info) {

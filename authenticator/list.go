@@ -111,7 +111,7 @@ func (a *Authenticator) probe(
 	case err != nil:
 		return nil, err
 	}
-	id, err := assertionCheck{allow: batch}.credentialID(resp.Credential)
+	id, err := credentialID(batch, resp.Credential)
 	if err != nil {
 		return nil, err
 	}

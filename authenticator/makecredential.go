@@ -10,7 +10,8 @@ import (
 	"github.com/keyfob-go/keyfob/webauthn"
 )
 
-// CredentialOptions describe the credential that [Authenticator.MakeCredential] creates.
+// CredentialOptions describe the credential that [Authenticator.MakeCredential] creates. A key that does not know an
+// extension that is asked for is an error, [ErrUnsupported], and so is one that does not do as asked.
 type CredentialOptions struct {
 	ClientDataHash   []byte             // 32 bytes: see [webauthn.ClientDataHash]
 	RP               ctap2.RelyingParty // ID required
@@ -21,8 +22,22 @@ type CredentialOptions struct {
 	UserVerification UserVerification
 	AppIDExclude     string // exclude credentials of the list that were made for this U2F AppID, too
 
-	HMACSecret  bool // so that assertions can derive secrets
-	CredProtect uint // 0 or one of the ctap2.CredProtect levels; a key that does not know it, or gives less, is an error
+	// Attestation.
+	EnterpriseAttestation uint     // 1: if the key's vendor listed the RP; 2: the platform vouches for the RP; 0: none
+	AttestationFormats    []string // best first; only a preference, for keys that tell which they have
+
+	// Extensions for secrets.
+	HMACSecret      bool     // so that assertions can derive secrets
+	HMACSecretSalts [][]byte // one or two of 32 bytes: derive their secrets at once (hmac-secret-mc); implies HMACSecret
+	LargeBlobKey    bool     // a key for a large blob in the key's storage; resident keys only
+	LargeBlob       string   // room for a large blob (CTAP 2.3): ctap2.LargeBlobRequired or LargeBlobPreferred, which is no error
+
+	// Extensions for relying parties.
+	CredProtect         uint   // 0 or one of the ctap2.CredProtect levels; less is an error
+	CredBlob            []byte // data to keep with the credential, at most Info().MaxCredBlobLength bytes; empty means none
+	MinPINLength        bool   // tell the minimum length of the key's PIN, if the key was told to tell this RP
+	PINComplexityPolicy bool   // tell whether the key enforces one, likewise
+	ThirdPartyPayment   bool   // the credential may confirm payments that others than the RP initiate
 }
 
 // Credential is a new credential.
@@ -32,6 +47,17 @@ type Credential struct {
 	AuthenticatorData *ctap2.AuthenticatorData
 	Attestation       *webauthn.AttestationObject // holds the authenticator data as signed
 	Transports        []string                    // by which the key can be reached, as it says itself; may be empty
+
+	EnterpriseAttested bool // the attestation may identify the very key
+
+	// What was asked for.
+	HMACSecrets         [][]byte // of 32 bytes, one for each salt, secret
+	LargeBlobKey        []byte   // 32 bytes, secret
+	LargeBlobSupported  bool     // there is room for a large blob: option LargeBlob
+	MinPINLength        int      // in characters; 0 if the key does not tell this RP
+	PINComplexityPolicy *bool    // nil if the key does not tell this RP
+
+	UnsignedExtensions []byte // extension outputs outside of the authenticator data, one CBOR item as the key sent it, or nil
 }
 
 var defaultAlgorithms = []cose.Algorithm{cose.ES256, cose.EdDSA, cose.RS256}
@@ -50,51 +76,87 @@ func (a *Authenticator) MakeCredential(ctx context.Context, opts *CredentialOpti
 }
 
 func (a *Authenticator) makeCredential(ctx context.Context, opts *CredentialOptions) (cred *Credential, err error) {
-	if err := opts.check(); err != nil {
-		return nil, err
-	}
-	if err := opts.supportedBy(a.Info()); err != nil {
+	c, err := a.planCreation(opts)
+	if err != nil {
 		return nil, err
 	}
 	if a.u2f != nil {
 		return a.makeCredentialU2F(ctx, opts)
 	}
-	req := opts.request()
-	exclude, err := a.newCredentialList(opts.ExcludeList, req)
-	if err != nil {
-		return nil, err
-	}
-	u := use{permissions: ctap2.PermissionMakeCredential, rpID: opts.RP.ID}
-	if exclude.oversized() {
-		u.permissions |= ctap2.PermissionGetAssertion
-	}
-	method := decideUV(a.Info(), uvQuestion{
-		permissions: u.permissions, wish: opts.UserVerification, resident: opts.ResidentKey,
-	})
-	err = a.authorized(ctx, method, u, func(z authorization) error {
-		if err := a.excludeAppID(ctx, exclude, opts.AppIDExclude); err != nil {
-			return err
-		}
-		if req.ExcludeList, err = a.narrow(ctx, exclude, opts.RP.ID, z); err != nil {
-			return err
-		}
-		cred, err = a.makeCredentialWith(ctx, req, opts, z)
+	err = a.authorized(ctx, c.method, c.use, func(z authorization) error {
+		cred, err = a.create(ctx, c, z)
 		return err
 	})
 	return cred, err
 }
 
-func (a *Authenticator) makeCredentialWith(
-	ctx context.Context, req *ctap2.MakeCredentialRequest, opts *CredentialOptions, z authorization,
-) (*Credential, error) {
-	req.PINUVAuthParam, req.PINUVAuthProtocol = z.param(req.ClientDataHash)
-	req.Options.UserVerification = z.uv
-	resp, err := a.client(TouchToRegister).MakeCredential(ctx, req)
+// creation is a credential that the key can make, and how the user is verified for it.
+type creation struct {
+	opts    *CredentialOptions
+	req     *ctap2.MakeCredentialRequest
+	exclude credentialList
+	method  uvMethod
+	use     use
+}
+
+// planCreation finds out whether the key can make the credential, and how. It sends nothing.
+func (a *Authenticator) planCreation(opts *CredentialOptions) (c *creation, err error) {
+	info := a.Info()
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	if err := opts.supportedBy(info); err != nil {
+		return nil, err
+	}
+	c = &creation{opts: opts, req: opts.request(info)}
+	if c.exclude, err = a.newCredentialList(opts.ExcludeList, c.req); err != nil {
+		return nil, err
+	}
+	c.use = use{permissions: ctap2.PermissionMakeCredential, rpID: opts.RP.ID}
+	if c.exclude.oversized() {
+		c.use.permissions |= ctap2.PermissionGetAssertion
+	}
+	c.method = decideUV(info, uvQuestion{
+		permissions: c.use.permissions, wish: opts.UserVerification, resident: opts.ResidentKey,
+	})
+	return c, nil
+}
+
+// create makes the credential under an authorization.
+func (a *Authenticator) create(ctx context.Context, c *creation, z authorization) (cred *Credential, err error) {
+	if err := a.excludeAppID(ctx, c.exclude, c.opts.AppIDExclude); err != nil {
+		return nil, err
+	}
+	if c.req.ExcludeList, err = a.narrow(ctx, c.exclude, c.opts.RP.ID, z); err != nil {
+		return nil, err
+	}
+	c.req.PINUVAuthParam, c.req.PINUVAuthProtocol = z.param(c.req.ClientDataHash)
+	c.req.Options.UserVerification = z.uv
+	if len(c.opts.HMACSecretSalts) == 0 {
+		return a.createOnce(ctx, c, z, nil)
+	}
+	err = a.withSecret(ctx, func(secret *ctap2.SharedSecret) error {
+		cred, err = a.createOnce(ctx, c, z, secret)
+		return err
+	})
+	return cred, err
+}
+
+// createOnce sends the request. The shared secret is nil unless secrets are asked for.
+func (a *Authenticator) createOnce(
+	ctx context.Context, c *creation, z authorization, secret *ctap2.SharedSecret,
+) (cred *Credential, err error) {
+	if secret != nil {
+		c.req.Extensions.HMACSecretMC, err = hmacSecretInput(secret, c.opts.HMACSecretSalts)
+		if err != nil {
+			return nil, err
+		}
+	}
+	resp, err := a.client(TouchToRegister).MakeCredential(ctx, c.req)
 	if err != nil {
 		return nil, err
 	}
-	cred, err := opts.credential(resp, a.expected(opts.RP.ID, true, z))
-	if err != nil {
+	if cred, err = c.opts.credential(resp, a.expected(c.opts.RP.ID, true, z), secret); err != nil {
 		return nil, err
 	}
 	cred.Transports = a.Info().Transports
@@ -109,32 +171,60 @@ func (o *CredentialOptions) check() error {
 		return fmt.Errorf("%w: no RP ID", ErrInvalidOptions)
 	case len(o.User.ID) == 0 || len(o.User.ID) > maxUserID:
 		return fmt.Errorf("%w: user ID of %d bytes", ErrInvalidOptions, len(o.User.ID))
+	case o.EnterpriseAttestation > 2:
+		return fmt.Errorf("%w: enterprise attestation %d", ErrInvalidOptions, o.EnterpriseAttestation)
+	}
+	return o.checkExtensions()
+}
+
+func (o *CredentialOptions) checkExtensions() error {
+	switch {
 	case o.CredProtect > ctap2.CredProtectUVRequired:
 		return fmt.Errorf("%w: credProtect level %d", ErrInvalidOptions, o.CredProtect)
+	case o.LargeBlobKey && !o.ResidentKey:
+		return fmt.Errorf("%w: largeBlobKey without a resident key", ErrInvalidOptions)
+	case o.LargeBlobKey && o.LargeBlob != "":
+		return fmt.Errorf("%w: largeBlobKey and largeBlob together", ErrInvalidOptions)
+	case o.LargeBlob != "" && o.LargeBlob != ctap2.LargeBlobRequired && o.LargeBlob != ctap2.LargeBlobPreferred:
+		return fmt.Errorf("%w: largeBlob %q", ErrInvalidOptions, o.LargeBlob)
 	}
-	return nil
+	return checkSalts(o.HMACSecretSalts)
 }
 
 // supportedBy finds what the key cannot do.
 func (o *CredentialOptions) supportedBy(info *ctap2.Info) error {
-	if rk, _ := info.Option("rk"); o.ResidentKey && !rk {
+	switch {
+	case o.ResidentKey && !isOn(info, "rk"):
 		return fmt.Errorf("%w: resident keys", ErrUnsupported)
+	case o.EnterpriseAttestation != 0 && !isOn(info, "ep"):
+		return fmt.Errorf("%w: enterprise attestation, or it is not enabled", ErrUnsupported)
 	}
-	if o.HMACSecret && !info.HasExtension("hmac-secret") {
-		return fmt.Errorf("%w: hmac-secret", ErrUnsupported)
+	err := knowsExtensions(info,
+		extensionWish{"hmac-secret", o.derivesSecrets()},
+		extensionWish{"hmac-secret-mc", len(o.HMACSecretSalts) > 0},
+		extensionWish{"credProtect", o.CredProtect > ctap2.CredProtectUVOptional},
+		extensionWish{"credBlob", len(o.CredBlob) > 0},
+		extensionWish{"largeBlobKey", o.LargeBlobKey},
+		extensionWish{"largeBlob", o.LargeBlob == ctap2.LargeBlobRequired},
+		extensionWish{"minPinLength", o.MinPINLength},
+		extensionWish{"pinComplexityPolicy", o.PINComplexityPolicy},
+		extensionWish{"thirdPartyPayment", o.ThirdPartyPayment},
+	)
+	if err != nil {
+		return err
 	}
-	if o.CredProtect > ctap2.CredProtectUVOptional && !info.HasExtension("credProtect") {
-		return fmt.Errorf("%w: credProtect", ErrUnsupported)
+	if uint64(len(o.CredBlob)) > info.MaxCredBlobLength {
+		return fmt.Errorf("%w: credBlob of %d bytes, at most %d", ErrUnsupported, len(o.CredBlob), info.MaxCredBlobLength)
 	}
-	if len(info.Algorithms) == 0 { // not told
+	return o.algorithmSupportedBy(info)
+}
+
+func (o *CredentialOptions) algorithmSupportedBy(info *ctap2.Info) error {
+	known := func(wanted cose.Algorithm) bool {
+		return slices.ContainsFunc(info.Algorithms, func(p ctap2.CredentialParameter) bool { return p.Algorithm == wanted })
+	}
+	if len(info.Algorithms) == 0 || slices.ContainsFunc(o.algorithms(), known) { // it need not tell
 		return nil
-	}
-	for _, known := range info.Algorithms {
-		for _, wanted := range o.algorithms() {
-			if known.Algorithm == wanted {
-				return nil
-			}
-		}
 	}
 	return fmt.Errorf("%w: %w", ErrUnsupported, ctap2.ErrUnsupportedAlgorithm)
 }
@@ -146,13 +236,31 @@ func (o *CredentialOptions) algorithms() []cose.Algorithm {
 	return o.Algorithms
 }
 
-func (o *CredentialOptions) request() *ctap2.MakeCredentialRequest {
+// derivesSecrets says that the credential shall be one that can.
+func (o *CredentialOptions) derivesSecrets() bool { return o.HMACSecret || len(o.HMACSecretSalts) > 0 }
+
+func (o *CredentialOptions) request(info *ctap2.Info) *ctap2.MakeCredentialRequest {
 	req := &ctap2.MakeCredentialRequest{
 		ClientDataHash: o.ClientDataHash,
 		RP:             o.RP,
 		User:           o.User,
-		Extensions:     ctap2.MakeCredentialExtensions{CredProtect: o.CredProtect, HMACSecret: o.HMACSecret},
-		Options:        ctap2.MakeCredentialOptions{ResidentKey: o.ResidentKey},
+		Extensions: ctap2.MakeCredentialExtensions{
+			CredProtect:         o.CredProtect,
+			CredBlob:            o.CredBlob,
+			LargeBlobKey:        o.LargeBlobKey,
+			MinPINLength:        o.MinPINLength,
+			PINComplexityPolicy: o.PINComplexityPolicy,
+			HMACSecret:          o.derivesSecrets(),
+			ThirdPartyPayment:   o.ThirdPartyPayment,
+		},
+		Options:               ctap2.MakeCredentialOptions{ResidentKey: o.ResidentKey},
+		EnterpriseAttestation: o.EnterpriseAttestation,
+	}
+	if info.HasExtension("largeBlob") {
+		req.Extensions.LargeBlob.Support = o.LargeBlob
+	}
+	if tellsFormats(info) {
+		req.AttestationFormatsPreference = o.AttestationFormats
 	}
 	for _, algorithm := range o.algorithms() {
 		param := ctap2.CredentialParameter{Algorithm: algorithm, Type: ctap2.PublicKeyType}
@@ -161,35 +269,89 @@ func (o *CredentialOptions) request() *ctap2.MakeCredentialRequest {
 	return req
 }
 
+// tellsFormats says that the key knows of a preference among attestation formats: it tells of others than the one that
+// all keys are taken to have. There is no version string of CTAP 2.2.
+func tellsFormats(info *ctap2.Info) bool {
+	return info.HasVersion("FIDO_2_3") || !slices.Equal(info.AttestationFormats, []string{"packed"})
+}
+
 // credential checks that the response holds what was asked for.
-func (o *CredentialOptions) credential(resp *ctap2.MakeCredentialResponse, want expectation) (*Credential, error) {
+func (o *CredentialOptions) credential(
+	resp *ctap2.MakeCredentialResponse, want expectation, secret *ctap2.SharedSecret,
+) (*Credential, error) {
 	data, err := want.check(resp.AuthData)
 	if err != nil {
 		return nil, err
 	}
 	made := data.Credential
-	if made == nil {
+	switch {
+	case made == nil:
 		return nil, fmt.Errorf("%w: no credential in it", ErrInvalidResponse)
-	}
-	if made.PublicKey == nil || !slices.Contains(o.algorithms(), made.PublicKey.Algorithm) {
+	case made.PublicKey == nil || !slices.Contains(o.algorithms(), made.PublicKey.Algorithm):
 		return nil, fmt.Errorf("%w: a key of an algorithm that was not asked for", ErrInvalidResponse)
+	case resp.EnterpriseAttestation && o.EnterpriseAttestation == 0:
+		return nil, fmt.Errorf("%w: enterprise attestation that was not asked for", ErrInvalidResponse)
 	}
-	var outputs ctap2.MakeCredentialOutputs
-	if err := decodeExtensions(data, &outputs); err != nil {
-		return nil, err
-	}
-	if o.HMACSecret && !outputs.HMACSecret {
-		return nil, fmt.Errorf("%w: no hmac-secret", ErrInvalidResponse)
-	}
-	if o.CredProtect > ctap2.CredProtectUVOptional && outputs.CredProtect < o.CredProtect {
-		return nil, fmt.Errorf("%w: credProtect level %d", ErrInvalidResponse, outputs.CredProtect)
-	}
-	return &Credential{
+	cred := &Credential{
 		ID:                made.ID,
 		PublicKey:         made.PublicKey,
 		AuthenticatorData: data,
 		Attestation: &webauthn.AttestationObject{
 			Format: resp.Format, Statement: resp.AttStmt, AuthData: resp.AuthData,
 		},
-	}, nil
+		EnterpriseAttested: resp.EnterpriseAttestation,
+		UnsignedExtensions: resp.UnsignedExtensionOutputs,
+	}
+	if err := o.takeSigned(cred, secret); err != nil {
+		return nil, err
+	}
+	if err := o.takeUnsigned(cred, resp); err != nil {
+		return nil, err
+	}
+	return cred, nil
+}
+
+// takeSigned takes the extension outputs from the authenticator data that were asked for.
+func (o *CredentialOptions) takeSigned(cred *Credential, secret *ctap2.SharedSecret) (err error) {
+	var outputs ctap2.MakeCredentialOutputs
+	if err := decodeExtensions(cred.AuthenticatorData, &outputs); err != nil {
+		return err
+	}
+	switch {
+	case o.derivesSecrets() && !outputs.HMACSecret:
+		return fmt.Errorf("%w: no hmac-secret", ErrInvalidResponse)
+	case o.CredProtect > ctap2.CredProtectUVOptional && outputs.CredProtect < o.CredProtect:
+		return fmt.Errorf("%w: credProtect level %d", ErrInvalidResponse, outputs.CredProtect)
+	case len(o.CredBlob) > 0 && !outputs.CredBlob:
+		return fmt.Errorf("%w: credBlob not stored", ErrInvalidResponse)
+	case o.MinPINLength && outputs.MinPINLength > maxPINBytes:
+		return fmt.Errorf("%w: PINs of at least %d characters", ErrInvalidResponse, outputs.MinPINLength)
+	}
+	if o.MinPINLength {
+		cred.MinPINLength = int(outputs.MinPINLength)
+	}
+	if o.PINComplexityPolicy {
+		cred.PINComplexityPolicy = outputs.PINComplexityPolicy
+	}
+	cred.HMACSecrets, err = hmacSecrets(secret, outputs.HMACSecretMC, len(o.HMACSecretSalts))
+	return err
+}
+
+// takeUnsigned takes the outputs from outside of the authenticator data that were asked for.
+func (o *CredentialOptions) takeUnsigned(cred *Credential, resp *ctap2.MakeCredentialResponse) (err error) {
+	if cred.LargeBlobKey, err = checkLargeBlobKey(resp.LargeBlobKey, o.LargeBlobKey, true); err != nil {
+		return err
+	}
+	if o.LargeBlob == "" {
+		return nil
+	}
+	outputs, err := resp.UnsignedOutputs()
+	if err != nil {
+		return err
+	}
+	if o.LargeBlob == ctap2.LargeBlobRequired && !outputs.LargeBlob.Supported {
+		return fmt.Errorf("%w: no room for a large blob", ErrInvalidResponse)
+	}
+	cred.LargeBlobSupported = outputs.LargeBlob.Supported
+	return nil
 }

@@ -104,7 +104,14 @@ func serveElsewhere(t *testing.T) (path string) {
 	cmd.Env = append(os.Environ(), "KEYFOB_TEST_SERVE="+path)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	require.Eventually(t, func() bool { _, err := os.Stat(path); return err == nil }, 30*time.Second, 5*time.Millisecond)
+	listens := func() bool {
+		device, err := hid.Open("unix:" + path)
+		if err == nil {
+			device.Close()
+		}
+		return err == nil
+	}
+	require.Eventually(t, listens, 30*time.Second, 5*time.Millisecond)
 	return path
 }
 

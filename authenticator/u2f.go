@@ -96,7 +96,7 @@ func (a *Authenticator) makeCredentialU2F(ctx context.Context, opts *CredentialO
 		return nil, err
 	}
 	resp := &ctap2.MakeCredentialResponse{Format: "fido-u2f", AuthData: authData, AttStmt: statement}
-	return opts.credential(resp, a.expected(opts.RP.ID, true, authorization{}))
+	return opts.credential(resp, a.expected(opts.RP.ID, true, authorization{}), nil)
 }
 
 // excludeU2F refuses, after a touch, if the key holds a credential of the exclude list.
@@ -175,6 +175,7 @@ func (a *Authenticator) signU2F(ctx context.Context, opts *AssertionOptions, rpI
 	entry := descriptor(id)
 	check := assertionCheck{
 		expectation: a.expected(rpID, !opts.NoTouch, authorization{}),
+		opts:        opts,
 		allow:       []ctap2.CredentialDescriptor{entry},
 	}
 	assertion, err := check.assertion(&ctap2.GetAssertionResponse{
