@@ -83,7 +83,8 @@ func isNode(name string) bool {
 	return ok && number != "" && strings.Trim(number, "0123456789") == ""
 }
 
-// info describes a node. ok is false if it isn't a FIDO interface, or nobody can tell because it has just vanished.
+// info describes a node. ok is false if it isn't a FIDO interface, or nobody can tell because it is vanishing: while the
+// kernel takes a device apart, it has no names first, then no node, and then there is no device.
 func (s sysfs) info(name string) (info Info, ok bool) {
 	device, path := s.class+"/"+name+"/device", s.dev+"/"+name
 	desc, err := readFile(device, "report_descriptor")
@@ -103,19 +104,23 @@ func (s sysfs) info(name string) (info Info, ok bool) {
 
 // describeDevice describes a node from the folder of its HID device.
 func describeDevice(device, path string, descriptor []byte) (info Info, ok bool) {
-	_, isFIDO, err := parseDescriptor(descriptor)
+	_, isFIDO, parseErr := parseDescriptor(descriptor)
 	if !isFIDO {
 		return Info{}, false
 	}
-	info = Info{Path: path, instance: instance(device)}
-	if err != nil {
-		info.Err = fmt.Errorf("hid: open %s: %w", path, err)
+	uevent, err := readFile(device, "uevent")
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return Info{}, false
 	}
-	uevent, _ := readFile(device, "uevent") // a key without a name is still a key
-	port := info.setUevent(string(uevent))
+	info.Path = path
+	if parseErr != nil {
+		info.Err = fmt.Errorf("hid: open %s: %w", path, parseErr)
+	}
+	port := info.setUevent(string(uevent)) // may be none: a key without a name is still a key
 	info.setUSBNames(device)
 	info.setPort(port)
-	return info, true
+	info.instance = instance(device)
+	return info, info.instance != ""
 }
 
 // setUevent takes the IDs and names from the uevent file of a HID device. The first line of each kind counts: the

@@ -144,7 +144,7 @@ func TestListTellsAboutEachKey(t *testing.T) {
 		{"virtual bus", "HID_ID=0006:00001209:0000F1D0\n", nil, Info{Bus: BusVirtual, VendorID: 0x1209, ProductID: 0xf1d0}},
 		{"I2C", "HID_ID=0018:00001209:0000F1D0\n", nil, Info{VendorID: 0x1209, ProductID: 0xf1d0}},
 		{"IDs of 32 bits", "HID_ID=0003:DEAD1050:BEEF0407\n", nil, Info{Bus: BusUSB, VendorID: 0x1050, ProductID: 0x407}},
-		{"no uevent", "", nil, Info{}},
+		{"empty uevent", "\n", nil, Info{}},
 		{"ID with too few parts", "HID_ID=0003:00001050\n", nil, Info{}},
 		{"ID that is no number", "HID_ID=0003:00001050:zz\n", nil, Info{}},
 		{"ID that is too large", "HID_ID=0003:100001050:0407\n", nil, Info{}},
@@ -179,6 +179,7 @@ func TestListDoesNotTakeTheNamesOfTheRadio(t *testing.T) {
 	s.write(t, iface, "bInterfaceNumber", "00\n")
 	s.write(t, radio, "manufacturer", "Intel\n")
 	s.write(t, device, "report_descriptor", string(unhex(t, keyDescriptor)))
+	s.write(t, device, "uevent", "\n")
 	s.link(t, device, filepath.Join(s.class, "hidraw0/device"))
 	infos, err := s.list()
 	require.NoError(t, err)
@@ -191,8 +192,8 @@ func TestListOneBadNodeHidesNoOther(t *testing.T) {
 	s.add(t, 0, fakeHID{}) // no descriptor
 	s.add(t, 1, fakeKey(t))
 	s.add(t, 2, fakeHID{descriptor: unhex(t, bootKeyboard)})
-	s.add(t, 3, fakeHID{descriptor: unhex(t, keyDescriptor)[:5]})
-	s.add(t, 4, fakeHID{descriptor: []byte{}})
+	s.add(t, 3, fakeHID{descriptor: unhex(t, keyDescriptor)[:5], uevent: yubikeyUevent})
+	s.add(t, 4, fakeHID{descriptor: unhex(t, keyDescriptor)}) // no uevent any more
 	s.link(t, filepath.Join(s.root, "unplugged"), filepath.Join(s.class, "hidraw5"))
 	s.link(t, filepath.Join(s.class, "hidraw6"), filepath.Join(s.class, "hidraw6"))
 	s.mkdir(t, filepath.Join(s.class, "hidraw7"))
@@ -357,7 +358,7 @@ func TestListAccess(t *testing.T) {
 func TestListBrokenKeyIsListedWithTheReason(t *testing.T) {
 	t.Parallel()
 	s := newFakeSysfs(t)
-	s.add(t, 3, fakeHID{descriptor: unhex(t, keyDescriptor)[:20]})
+	s.add(t, 3, fakeHID{descriptor: unhex(t, keyDescriptor)[:20], uevent: yubikeyUevent})
 	infos, err := s.list()
 	require.NoError(t, err)
 	require.Len(t, infos, 1)

@@ -2,6 +2,8 @@ package hid
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"slices"
 	"time"
 )
@@ -124,8 +126,16 @@ func (w *watcher) refresh() {
 		w.retry = time.After(pollInterval)
 		return
 	}
+	for n, info := range present {
+		if before, found := find(w.present, info); found && isNodeGone(info) {
+			present[n] = w.present[before]
+		}
+	}
 	w.present = present
 }
+
+// isNodeGone says that an interface has no node. One that had a node is being removed, and soon it will be gone, too.
+func isNodeGone(i Info) bool { return errors.Is(i.Err, fs.ErrNotExist) }
 
 // next returns the event that brings the receiver one step nearer to the truth. Removals come first, since the next
 // key may have the same path.

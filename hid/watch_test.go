@@ -108,6 +108,11 @@ func denied(i Info) Info {
 	return i
 }
 
+func missing(i Info) Info {
+	i.Err = &fs.PathError{Op: "open", Path: i.Path, Err: fs.ErrNotExist}
+	return i
+}
+
 func TestWatchTellsWhatChanges(t *testing.T) {
 	t.Parallel()
 	a, b := node(0, "1"), node(1, "2")
@@ -127,6 +132,8 @@ func TestWatchTellsWhatChanges(t *testing.T) {
 		{"permission went", []Info{a}, []Info{denied(a)}, []Event{{Changed, denied(a)}}},
 		{"the same error again", []Info{denied(a)}, []Info{denied(a)}, nil},
 		{"a name came", []Info{a}, []Info{named}, []Event{{Changed, named}}},
+		{"the node is gone, the rest is to follow", []Info{a, b}, []Info{missing(a), b}, nil},
+		{"the node is there", []Info{missing(a)}, []Info{a}, []Event{{Changed, a}}},
 		{"plugged in again at the same path", []Info{a}, []Info{node(0, "3")}, []Event{{Removed, a}, {Added, node(0, "3")}}},
 		{"another at the path of one that moved", []Info{a, b}, []Info{node(0, "2"), node(1, "1")}, []Event{
 			{Removed, a}, {Removed, b}, {Added, node(0, "2")}, {Added, node(1, "1")},
