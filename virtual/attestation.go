@@ -77,7 +77,7 @@ func (a *Authenticator) attestationFormat(preference []string) string {
 
 // attestCertified signs with the certified key.
 func (a *Authenticator) attestCertified(resp *ctap2.MakeCredentialResponse, leaf, clientDataHash []byte) error {
-	attester := &credential{Algorithm: cose.ES256, PrivateKey: a.state.Attestation.PrivateKey}
+	attester := a.state.Attestation.attester()
 	statement := packedStatement{Algorithm: cose.ES256, Certificates: [][]byte{leaf}}
 	return a.attestPacked(resp, attester, statement, clientDataHash)
 }
@@ -103,6 +103,16 @@ type attestationChain struct {
 	Certificate []byte `json:"certificate"`          // DER
 	Enterprise  []byte `json:"enterprise,omitempty"` // DER; for the same key, with a serial number
 	Root        []byte `json:"root"`                 // DER
+
+	key *credential // see attester; nil until then
+}
+
+// attester returns the key as a credential, which can sign.
+func (c *attestationChain) attester() *credential {
+	if c.key == nil {
+		c.key = &credential{Algorithm: cose.ES256, PrivateKey: c.PrivateKey}
+	}
+	return c.key
 }
 
 func (c *attestationChain) check() error {

@@ -114,6 +114,18 @@ func (s *state) seal(c *credential, rpIDHash [sha256.Size]byte) []byte {
 	return aead.Seal(nonce, nonce, plain, rpIDHash[:])
 }
 
+// open is unseal, which it does only once while a platform asks for the same credential again and again.
+func (s *state) open(id []byte, rpIDHash [sha256.Size]byte) *credential {
+	if c := s.opened; c != nil && s.openedFor == rpIDHash && bytes.Equal(c.ID, id) {
+		return c
+	}
+	c := s.unseal(bytes.Clone(id), rpIDHash)
+	if c != nil {
+		s.opened, s.openedFor = c, rpIDHash
+	}
+	return c
+}
+
 // unseal returns nil for an ID that this key did not make for the relying party.
 func (s *state) unseal(id []byte, rpIDHash [sha256.Size]byte) *credential {
 	aead := s.sealer()
@@ -134,6 +146,9 @@ func (s *state) unseal(id []byte, rpIDHash [sha256.Size]byte) *credential {
 }
 
 func (s *state) sealer() cipher.AEAD {
+	if s.aead != nil {
+		return s.aead
+	}
 	block, err := aes.NewCipher(s.derive("credential IDs"))
 	if err != nil {
 		panic(err) // the key has 32 bytes: cannot happen
@@ -142,6 +157,7 @@ func (s *state) sealer() cipher.AEAD {
 	if err != nil {
 		panic(err) // AES has blocks of 16 bytes: cannot happen
 	}
+	s.aead = aead
 	return aead
 }
 
@@ -164,7 +180,7 @@ func (s *state) find(id []byte, rpIDHash [sha256.Size]byte) *credential {
 			return c
 		}
 	}
-	return s.unseal(id, rpIDHash)
+	return s.open(id, rpIDHash)
 }
 
 // discover returns the credentials that the relying party may use without knowing their IDs, the newest first.

@@ -403,3 +403,87 @@ func TestCredentialManagementCutsRPIDs(t *testing.T) {
 	require.Equal(t, sha256.Sum256([]byte(long)), [32]byte(resp.RPIDHash))
 	require.Len(t, listCredentials(t, m, long), 1)
 }
+
+// Credentials that are stored without being passkeys take up room, but nobody gets to see them.
+func TestNoWrappingStoresEverything(t *testing.T) {
+	t.Parallel()
+	key, client := newKeyWithPIN(t, Config{NoWrapping: true, Capacity: 3})
+	var ids [][]byte
+	for range 2 { // of the same user, and yet two
+		ids = append(ids, register(t, client, newRequest()).Credential.ID)
+	}
+	populate(t, client, testRP.ID)
+	require.Equal(t, 3, key.Credentials())
+	_, err := client.MakeCredential(t.Context(), newRequest())
+	require.ErrorIs(t, err, ctap2.ErrKeyStoreFull)
+
+	m := manager(t, client)
+	existing, remaining, err := m.Metadata(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, existing)
+	require.Zero(t, remaining)
+	require.Len(t, listCredentials(t, m, testRP.ID), 1)
+	hidden := ctap2.CredentialDescriptor{ID: ids[0], Type: ctap2.PublicKeyType}
+	require.ErrorIs(t, m.DeleteCredential(t.Context(), hidden), ctap2.ErrNoCredentials)
+	for _, id := range ids {
+		resp, err := client.GetAssertion(t.Context(), ask(id))
+		require.NoError(t, err)
+		require.Nil(t, resp.User)
+	}
+	require.NoError(t, client.Reset(t.Context()))
+	_, err = client.GetAssertion(t.Context(), ask(ids[0]))
+	require.ErrorIs(t, err, ctap2.ErrNoCredentials)
+}
+
+func TestKeyWithoutPasskeys(t *testing.T) {
+	t.Parallel()
+	_, client := newKey(t, Config{Without: []string{"rk"}})
+	info, err := client.GetInfo(t.Context())
+	require.NoError(t, err)
+	rk, _ := info.Option("rk")
+	require.False(t, rk)
+	require.Equal(t, []string{"credProtect", "hmac-secret", "minPinLength"}, info.Extensions)
+	req := newRequest()
+	register(t, client, req)
+	req.Options.ResidentKey = true
+	_, err = client.MakeCredential(t.Context(), req)
+	require.ErrorIs(t, err, ctap2.ErrUnsupportedOption)
+}
+
+// The same ID opens for its own relying party only, however recently it was used.
+func TestRecentCredentialStaysWithItsRelyingParty(t *testing.T) {
+	t.Parallel()
+	key, client := newKey(t, Config{})
+	made := register(t, client, newRequest())
+	for range 2 {
+		resp, err := client.GetAssertion(t.Context(), ask(made.Credential.ID))
+		require.NoError(t, err)
+		checkAssertion(t, resp, made.Credential.PublicKey)
+		other := ask(made.Credential.ID)
+		other.RPID = "example.com"
+		_, err = client.GetAssertion(t.Context(), other)
+		require.ErrorIs(t, err, ctap2.ErrNoCredentials)
+	}
+	require.NoError(t, client.Reset(t.Context()))
+	_, err := client.GetAssertion(t.Context(), ask(made.Credential.ID))
+	require.ErrorIs(t, err, ctap2.ErrNoCredentials)
+	require.Zero(t, key.Credentials())
+}
+
+func TestAKeyOfThousands(t *testing.T) {
+	t.Parallel()
+	const many = 2000
+	_, client := newKey(t, Config{Capacity: many, NoU2F: true, Attestation: AttestationNone})
+	req := newRequest()
+	req.Options.ResidentKey = true
+	for i := range many {
+		req.User.ID = []byte{byte(i >> 8), byte(i), 0}
+		register(t, client, req)
+	}
+	req.User.ID = []byte{1}
+	_, err := client.MakeCredential(t.Context(), req)
+	require.ErrorIs(t, err, ctap2.ErrKeyStoreFull)
+	resp, err := client.GetAssertion(t.Context(), ask())
+	require.NoError(t, err)
+	require.EqualValues(t, many, resp.NumberOfCredentials)
+}

@@ -2,7 +2,9 @@ package virtual
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,6 +34,11 @@ type state struct {
 	UVCount        uint64         `json:"uvCount,omitempty"`      // verifications since the PIN was last entered
 	Fingerprints   []*fingerprint `json:"fingerprints,omitempty"` // none is ever changed
 	Settings       settings       `json:"settings,omitzero"`
+
+	// What follows from the secret, once it was needed. A changed copy has the same.
+	aead      cipher.AEAD // see sealer
+	opened    *credential // see open; nil for none
+	openedFor [sha256.Size]byte
 }
 
 // settings are what authenticatorConfig has changed. The zero value is a new key's.

@@ -97,7 +97,7 @@ func (a *Authenticator) createU2F(challenge []byte, application [sha256.Size]byt
 	}
 	handle := a.state.seal(&credential{Algorithm: cose.ES256, PrivateKey: private, U2F: true}, application)
 	chain := a.state.Attestation
-	attester := &credential{Algorithm: cose.ES256, PrivateKey: chain.PrivateKey}
+	attester := chain.attester()
 	signed := slices.Concat([]byte{u2fSignatureVersion}, application[:], challenge, handle, point)
 	signature, err := attester.sign(signed)
 	if err != nil {
