@@ -117,7 +117,7 @@ func (a *Authenticator) uvToken(ctx context.Context, u use) (*ctap2.Token, error
 		if err != nil {
 			return nil, err
 		}
-		token, err := a.client(TouchToVerify).UVToken(ctx, secret, u.permissions, u.rpID)
+		token, err := a.exchangeUV(ctx, secret, u)
 		if isAny(err, ctap2.ErrUVInvalid, ctap2.ErrUVBlocked) {
 			a.notifyUVFailed(ctx)
 		}
@@ -125,6 +125,14 @@ func (a *Authenticator) uvToken(ctx context.Context, u use) (*ctap2.Token, error
 			return token, err
 		}
 	}
+}
+
+// exchangeUV has the key verify the user once. The preview knows no permissions.
+func (a *Authenticator) exchangeUV(ctx context.Context, secret *ctap2.SharedSecret, u use) (*ctap2.Token, error) {
+	if !isOn(a.Info(), "pinUvAuthToken") {
+		u = use{}
+	}
+	return a.client(TouchToVerify).UVToken(ctx, secret, u.permissions, u.rpID)
 }
 
 // notifyUVFailed tells that the key did not recognize the user.

@@ -62,66 +62,71 @@ version  command   clientPin uv  alwaysUv makeCredUvNotRqd  insists
 // permission (CTAP 2.3, section 6.5.5.7.3), else by the PIN (section 6.5.5.7.2). Credentials know an option besides.
 // The option grant is uvBioEnroll for enroll, uvAcfg for config, and means nothing for the others.
 const ways = `
-command   uv  pinUvAuthToken grant clientPin noMcGa  way
+command   uv  pinUvAuthToken uvToken grant clientPin noMcGa  way
 
-create    T   T              *     *         *       token
-resident  T   T              *     *         *       token
-get       T   T              *     *         *       token
-silent    T   T              *     *         *       token
-blobs     T   T              *     *         *       token
-enroll    T   T              T     *         *       token
-config    T   T              T     *         *       token
+create    T   T              *       *     *         *       token
+resident  T   T              *       *     *         *       token
+get       T   T              *       *     *         *       token
+silent    T   T              *       *     *         *       token
+blobs     T   T              *       *     *         *       token
+enroll    T   T              *       T     *         *       token
+config    T   T              *       T     *         *       token
 
-create    T   F-             *     *         *       option
-resident  T   F-             *     *         *       option
-get       T   F-             *     *         *       option
-silent    T   F-             *     *         *       option
+create    T   F-             *       *     *         *       option
+resident  T   F-             *       *     *         *       option
+get       T   F-             *       *     *         *       option
+silent    T   F-             *       *     *         *       option
 
-create    F-  *              *     T         F-      PIN
-create    F-  *              *     T         T       refused
-create    F-  *              *     F         F-      noPIN
-create    F-  *              *     F         T       impossible
-create    F-  *              *     -         *       impossible
-resident  F-  *              *     T         F-      PIN
-resident  F-  *              *     T         T       refused
-resident  F-  *              *     F         F-      noPIN
-resident  F-  *              *     F         T       impossible
-resident  F-  *              *     -         *       impossible
-get       F-  *              *     T         F-      PIN
-get       F-  *              *     T         T       refused
-get       F-  *              *     F         F-      noPIN
-get       F-  *              *     F         T       impossible
-get       F-  *              *     -         *       impossible
-silent    F-  *              *     T         F-      PIN
-silent    F-  *              *     T         T       refused
-silent    F-  *              *     F         F-      noPIN
-silent    F-  *              *     F         T       impossible
-silent    F-  *              *     -         *       impossible
+# CTAP 2.1-PRE has a token without permissions.
+blobs     T   F-             T       *     *         *       token
+enroll    T   F-             T       *     *         *       token
+config    T   F-             T       *     *         *       token
 
-blobs     T   F-             *     T         *       PIN
-blobs     T   F-             *     F         *       noPIN
-blobs     T   F-             *     -         *       impossible
-blobs     F-  *              *     T         *       PIN
-blobs     F-  *              *     F         *       noPIN
-blobs     F-  *              *     -         *       impossible
-enroll    T   T              F-    T         *       PIN
-enroll    T   T              F-    F         *       noPIN
-enroll    T   T              F-    -         *       impossible
-enroll    T   F-             *     T         *       PIN
-enroll    T   F-             *     F         *       noPIN
-enroll    T   F-             *     -         *       impossible
-enroll    F-  *              *     T         *       PIN
-enroll    F-  *              *     F         *       noPIN
-enroll    F-  *              *     -         *       impossible
-config    T   T              F-    T         *       PIN
-config    T   T              F-    F         *       noPIN
-config    T   T              F-    -         *       impossible
-config    T   F-             *     T         *       PIN
-config    T   F-             *     F         *       noPIN
-config    T   F-             *     -         *       impossible
-config    F-  *              *     T         *       PIN
-config    F-  *              *     F         *       noPIN
-config    F-  *              *     -         *       impossible
+create    F-  *              *       *     T         F-      PIN
+create    F-  *              *       *     T         T       refused
+create    F-  *              *       *     F         F-      noPIN
+create    F-  *              *       *     F         T       impossible
+create    F-  *              *       *     -         *       impossible
+resident  F-  *              *       *     T         F-      PIN
+resident  F-  *              *       *     T         T       refused
+resident  F-  *              *       *     F         F-      noPIN
+resident  F-  *              *       *     F         T       impossible
+resident  F-  *              *       *     -         *       impossible
+get       F-  *              *       *     T         F-      PIN
+get       F-  *              *       *     T         T       refused
+get       F-  *              *       *     F         F-      noPIN
+get       F-  *              *       *     F         T       impossible
+get       F-  *              *       *     -         *       impossible
+silent    F-  *              *       *     T         F-      PIN
+silent    F-  *              *       *     T         T       refused
+silent    F-  *              *       *     F         F-      noPIN
+silent    F-  *              *       *     F         T       impossible
+silent    F-  *              *       *     -         *       impossible
+
+blobs     T   F-             F-      *     T         *       PIN
+blobs     T   F-             F-      *     F         *       noPIN
+blobs     T   F-             F-      *     -         *       impossible
+blobs     F-  *              *       *     T         *       PIN
+blobs     F-  *              *       *     F         *       noPIN
+blobs     F-  *              *       *     -         *       impossible
+enroll    T   T              *       F-    T         *       PIN
+enroll    T   T              *       F-    F         *       noPIN
+enroll    T   T              *       F-    -         *       impossible
+enroll    T   F-             F-      *     T         *       PIN
+enroll    T   F-             F-      *     F         *       noPIN
+enroll    T   F-             F-      *     -         *       impossible
+enroll    F-  *              *       *     T         *       PIN
+enroll    F-  *              *       *     F         *       noPIN
+enroll    F-  *              *       *     -         *       impossible
+config    T   T              *       F-    T         *       PIN
+config    T   T              *       F-    F         *       noPIN
+config    T   T              *       F-    -         *       impossible
+config    T   F-             F-      *     T         *       PIN
+config    T   F-             F-      *     F         *       noPIN
+config    T   F-             F-      *     -         *       impossible
+config    F-  *              *       *     T         *       PIN
+config    F-  *              *       *     F         *       noPIN
+config    F-  *              *       *     -         *       impossible
 `
 
 // decisions says what becomes of both and of the caller's wish.
@@ -201,6 +206,7 @@ var dimensions = []struct {
 	{"makeCredUvNotRqd", []string{"T", "F", "-"}},
 	{"noMcGa", []string{"T", "F", "-"}},
 	{"pinUvAuthToken", []string{"T", "F", "-"}},
+	{"uvToken", []string{"T", "-"}},
 	{"grant", []string{"T", "F", "-"}},
 }
 
@@ -232,7 +238,7 @@ func (c circumstances) key() *ctap2.Info {
 	}
 	names := map[string]string{
 		"clientPin": "clientPin", "uv": "uv", "alwaysUv": "alwaysUv", "makeCredUvNotRqd": "makeCredUvNotRqd",
-		"noMcGa": "noMcGaPermissionsWithClientPin", "pinUvAuthToken": "pinUvAuthToken",
+		"noMcGa": "noMcGaPermissionsWithClientPin", "pinUvAuthToken": "pinUvAuthToken", "uvToken": "uvToken",
 	}
 	names["grant"] = map[string]string{"enroll": "uvBioEnroll", "config": "uvAcfg"}[c["command"]]
 	for name, option := range names {
@@ -282,7 +288,7 @@ func TestDecideUV(t *testing.T) {
 		}
 		count++
 	}
-	require.Equal(t, 2*7*3*3*3*3*3*3*3*3, count)
+	require.Equal(t, 2*7*3*3*3*3*3*3*3*3*2, count)
 }
 
 // lookup returns look for one table, remembering what it found.

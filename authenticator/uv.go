@@ -21,7 +21,7 @@ type uvMethod int
 
 const (
 	uvNone       uvMethod = iota // not at all
-	uvToken                      // the key itself, for a token (CTAP 2.1)
+	uvToken                      // the key itself, for a token (CTAP 2.1, and its preview for managing the key)
 	uvOption                     // the key itself, in the command (CTAP 2.0)
 	uvPIN                        // a PIN, for a token
 	uvNoPIN                      // it must be, but nothing is set up for it; a PIN could be
@@ -70,12 +70,15 @@ func insistsOnUV(info *ctap2.Info, q uvQuestion) bool {
 
 // uvWay is how the user would be verified: by the key itself if it can do that for these permissions, else by the PIN.
 func uvWay(info *ctap2.Info, permissions ctap2.Permission) uvMethod {
+	tokens := isOn(info, "pinUvAuthToken")
 	switch {
 	case !isOn(info, "uv"):
-	case isOn(info, "pinUvAuthToken") && grantedByUV(info, permissions):
+	case tokens && grantedByUV(info, permissions):
 		return uvToken
-	case !isOn(info, "pinUvAuthToken") && permissions&^credentialPermissions == 0:
+	case !tokens && permissions&^credentialPermissions == 0:
 		return uvOption
+	case !tokens && isOn(info, "uvToken"): // CTAP 2.1-PRE: for commands that know no option
+		return uvToken
 	}
 	return pinWay(info, permissions)
 }
