@@ -169,7 +169,7 @@ func TestCreationOptionsToJSON(t *testing.T) {
 		}
 	}`, string(b))
 
-	b, err = json.Marshal(CreationOptions{User: ctap2.User{ID: []byte("u")}, Challenge: []byte("c"), Timeout: -1})
+	b, err = json.Marshal(CreationOptions{User: ctap2.User{ID: []byte("u")}, Challenge: []byte("c"), Timeout: -time.Hour})
 	require.NoError(t, err)
 	require.Equal(t, leastCreation, string(b))
 	_, err = json.Marshal(CreationOptions{Challenge: []byte("c")})
@@ -234,6 +234,11 @@ func TestCreationOptionsTolerate(t *testing.T) {
 		"an unknown attachment":      {path: "authenticatorSelection.authenticatorAttachment", value: `"glue"`},
 		"an unknown requirement":     {path: "authenticatorSelection.userVerification", value: `"maybe"`},
 		"a policy that is not known": {path: "extensions.credentialProtectionPolicy", value: `"userVerificationDaily"`},
+		"enforcement of no policy": {
+			"extensions.enforceCredentialProtectionPolicy", `true`, func(o *CreationOptions) {
+				o.Extensions.EnforceCredentialProtectionPolicy = true
+			},
+		},
 		"Level 1's resident key": {"authenticatorSelection", `{"requireResidentKey":true}`, func(o *CreationOptions) {
 			o.AuthenticatorSelection.ResidentKey = Required
 		}},

@@ -77,8 +77,7 @@ const maxDomain = 1024
 
 // toASCII is the processing of the URL Standard, section 3.3, for a valid domain string, but for hyphens, which many
 // names of servers have in the third and fourth place.
-var toASCII = idna.New(idna.MapForLookup(), idna.StrictDomainName(true), idna.BidiRule(), idna.CheckHyphens(false),
-	idna.VerifyDNSLength(true))
+var toASCII = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.CheckHyphens(false), idna.VerifyDNSLength(true))
 
 // canonicalDomain returns the form of a domain in ASCII and lower case.
 func canonicalDomain(s string) (string, error) {
