@@ -26,7 +26,7 @@ type OriginPolicy struct {
 // Resolve returns the origin for the client data, as by [CanonicalOrigin], and the RP ID that it may use: rpID in ASCII
 // and lower case, which is that of the server if that was careful, or for an empty one the origin's host. The host must
 // be the RP ID or end in it behind a dot, and the RP ID must not be a public suffix such as "com", "co.uk" or
-// "github.io", nor a single label, save the host localhost. Subdomains of localhost are themselves only.
+// "github.io", nor a single label, save localhost for itself.
 //
 // Errors wrap [ErrSecurity], and that of the callback. The public suffixes are those of golang.org/x/net/publicsuffix,
 // as old as the version that the program is built with.
