@@ -6,6 +6,7 @@ import (
 
 	"github.com/keyfob-go/keyfob/ctaphid"
 	"github.com/keyfob-go/keyfob/hid"
+	"github.com/keyfob-go/keyfob/webauthn"
 )
 
 // Client runs ceremonies over all the security keys that are plugged in, and those that the user plugs in meanwhile. The
@@ -25,6 +26,11 @@ type Client struct {
 	// told, and returns what [ctaphid.Open] takes.
 	Watch func(ctx context.Context) (present []hid.Info, events <-chan hid.Event, err error)
 	Open  func(path string) (io.ReadWriteCloser, error)
+
+	Origins webauthn.OriginPolicy // which origins may use which RP IDs; the zero value has the rules of the web
+
+	// TopOrigin is the origin of the page if it is another one than that of the frame in it which asks, else empty.
+	TopOrigin string
 }
 
 func (c *Client) ui() UI {

@@ -29,6 +29,10 @@ type AssertionOptions struct {
 	LargeBlobKey   bool   // ask for the key to the credential's large blob in the key's storage
 	LargeBlobRead  bool   // ask for the credential's large blob (CTAP 2.3)
 	LargeBlobWrite []byte // replace it (CTAP 2.3), compressed, if there is anything to write; with an allow list of one ID
+
+	// For ceremonies of WebAuthn.
+	saltsFor   func(credentialID []byte) [][]byte // salts that depend on the credential; nil means HMACSecretSalts
+	arrayWrite []byte                             // with LargeBlobKey: to be written into the array as the large blob
 }
 
 // Assertion is a signature by one credential.
@@ -90,7 +94,9 @@ func (a *Authenticator) getAssertionsFor(
 		return nil, err
 	}
 	err = a.authorized(ctx, s.method, s.use, func(z authorization) error {
-		all, err = a.sign(ctx, s, z)
+		if all, err = a.sign(ctx, s, z); err == nil && opts.arrayWrite != nil {
+			err = a.writeBlobOf(ctx, all[0], opts.arrayWrite, z.token)
+		}
 		return err
 	})
 	return all, err
@@ -112,10 +118,14 @@ func (a *Authenticator) planSigning(rpID string, opts *AssertionOptions) (s *sig
 		return nil, err
 	}
 	s.allow.required = true
+	s.allow.single = opts.saltsFor != nil && len(opts.AllowList) > 1
 	s.use = use{permissions: ctap2.PermissionGetAssertion, rpID: rpID}
-	s.method = decideUV(a.Info(), uvQuestion{
-		permissions: s.use.permissions, wish: opts.UserVerification, silent: opts.NoTouch,
-	})
+	wish := opts.UserVerification
+	if opts.arrayWrite != nil {
+		s.use.permissions |= ctap2.PermissionLargeBlobWrite
+		wish = max(wish, UVPreferred)
+	}
+	s.method = decideUV(a.Info(), uvQuestion{permissions: s.use.permissions, wish: wish, silent: opts.NoTouch})
 	return s, nil
 }
 
@@ -124,6 +134,7 @@ func (a *Authenticator) sign(ctx context.Context, s *signing, z authorization) (
 	if s.req.AllowList, err = a.narrow(ctx, s.allow, s.req.RPID, z); err != nil {
 		return nil, err
 	}
+	s.opts = s.opts.withSaltsFor(s.req.AllowList)
 	s.req.PINUVAuthParam, s.req.PINUVAuthProtocol = z.param(s.req.ClientDataHash)
 	s.req.Options.UserVerification = z.uv
 	check := assertionCheck{
@@ -144,6 +155,20 @@ func (a *Authenticator) sign(ctx context.Context, s *signing, z authorization) (
 		return err
 	})
 	return all, err
+}
+
+// withSaltsFor returns the options with the salts for the credential that will sign. When it is not known which one will,
+// because the key says nothing without a touch, there are none.
+func (o *AssertionOptions) withSaltsFor(allow []ctap2.CredentialDescriptor) *AssertionOptions {
+	if o.saltsFor == nil {
+		return o
+	}
+	own := *o
+	own.HMACSecretSalts = nil
+	if len(allow) == 1 {
+		own.HMACSecretSalts = o.saltsFor(allow[0].ID)
+	}
+	return &own
 }
 
 func (o *AssertionOptions) check() error {

@@ -145,6 +145,23 @@ func (a *Authenticator) changeLargeBlobsOnce(
 	return a.writeLargeBlobs(ctx, token, blobs)
 }
 
+// writeBlobOf stores the large blob of the credential that has just signed, and notes whether that worked: the signature is
+// good in any case.
+func (a *Authenticator) writeBlobOf(ctx context.Context, signed *Assertion, blob []byte, token *ctap2.Token) error {
+	if signed.LargeBlobKey == nil {
+		return nil
+	}
+	err := a.changeLargeBlobsOnce(ctx, token, func(blobs *ctap2.LargeBlobArray, _ *ctap2.Token) (bool, error) {
+		return true, blobs.Set(signed.LargeBlobKey, blob)
+	})
+	signed.LargeBlobWritten = err == nil
+	var status ctap2.Status
+	if errors.As(err, &status) || errors.Is(err, ctap2.ErrLargeBlobArray) {
+		return nil
+	}
+	return err
+}
+
 // fragmentSize is how many bytes of the array go into a message (CTAP 2.3, section 6.10.2): what a key takes, but not more
 // than a transport does.
 func (a *Authenticator) fragmentSize() int {

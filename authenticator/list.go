@@ -15,6 +15,7 @@ import (
 type credentialList struct {
 	batches  [][]ctap2.CredentialDescriptor
 	required bool // the request must have a list (without one it would mean something else)
+	single   bool // the request must have but the one entry that the key holds
 }
 
 func (l credentialList) oversized() bool { return len(l.batches) > 1 }
@@ -79,7 +80,7 @@ func (a *Authenticator) narrow(
 	if len(list.batches) == 0 {
 		return nil, nil
 	}
-	if !list.oversized() {
+	if !list.oversized() && !list.single {
 		return list.batches[0], nil
 	}
 	for _, batch := range list.batches {

@@ -86,6 +86,15 @@ func (p *player[T]) touch() {
 	p.c.news.post(Event{Kind: EventTouched, Key: p.key})
 }
 
+// again says that the work may be tried again, in another way, after a failure: not if the user touched this key and has
+// chosen another.
+func (p *player[T]) again() bool {
+	if p.waiting {
+		p.touch()
+	}
+	return !p.touched || p.c.choose(p, true)
+}
+
 func nobodyCame(err error) bool {
 	return isAny(err, ctap2.ErrUserActionTimeout, ctap2.ErrActionTimeout) || errors.Is(err, ctap1.ErrConditionsNotSatisfied)
 }

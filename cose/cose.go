@@ -75,6 +75,13 @@ func (a Algorithm) String() string {
 	return fmt.Sprintf("COSE(%d)", int(a))
 }
 
+// IsSupported reports whether this package, with those of cose/extra that the program imports, knows keys of a credential
+// with the algorithm and can verify their signatures.
+func (a Algorithm) IsSupported() bool {
+	_, err := a.profile()
+	return err == nil && a != RS1 && a != ECDHESHKDF256
+}
+
 // Hash returns the hash function that signatures of a are made over, and whether there is one: Ed25519, Ed448 and
 // ML-DSA sign the message itself, and [ECDHESHKDF256] nothing.
 func (a Algorithm) Hash() (h crypto.Hash, ok bool) {
