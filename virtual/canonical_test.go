@@ -191,11 +191,11 @@ func TestRequestsOfTheWrongForm(t *testing.T) {
 
 func TestRequestsThatAreNoCanonicalCBOR(t *testing.T) {
 	t.Parallel()
-	key, client := newKey(t, Config{})
+	key, client := newKey(t, Config{Finger: indexFinger})
 	for _, params := range []string{"", "ff", "a1", "a2020101", "a202010101", "a10118", "a102180100", "a1021801", "bf0201ff", "a1020100"} {
 		b, err := hex.DecodeString(params)
 		require.NoError(t, err)
-		for _, cmd := range []byte{1, 2, 6, 0x0a, 0x0c, 0x0d} {
+		for _, cmd := range []byte{1, 2, 6, 9, 0x0a, 0x0c, 0x0d} {
 			resp, err := key.CBOR(t.Context(), append([]byte{cmd}, b...), nil)
 			require.NoError(t, err)
 			require.Equal(t, []byte{byte(ctap2.ErrInvalidCBOR)}, resp, params)
@@ -222,6 +222,11 @@ func TestRequestsThatAreNoCanonicalCBOR(t *testing.T) {
 func FuzzCBOR(f *testing.F) {
 	for _, seed := range seedRequests(f) {
 		f.Add(seed)
+	}
+	for _, e := range loadVectors(f).Exchanges {
+		for _, m := range e.Messages {
+			f.Add(unhex(f, m.Request))
+		}
 	}
 	f.Fuzz(func(t *testing.T, request []byte) {
 		key, client := newKeyWithPIN(t, Config{Capacity: 3, UserVerification: recognize})

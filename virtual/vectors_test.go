@@ -43,7 +43,7 @@ type exchangeVector struct {
 	Salts, ExtensionInput, ExtensionOutputEncrypted, ExtensionOutput string
 }
 
-func loadVectors(t *testing.T) *vectors {
+func loadVectors(t testing.TB) *vectors {
 	t.Helper()
 	b, err := os.ReadFile("../testdata/ctap.json")
 	require.NoError(t, err)
@@ -52,7 +52,7 @@ func loadVectors(t *testing.T) *vectors {
 	return v
 }
 
-func unhex(t *testing.T, s string) []byte {
+func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(s)
 	require.NoError(t, err)
