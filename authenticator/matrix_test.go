@@ -16,6 +16,7 @@ import (
 	"github.com/keyfob-go/keyfob/ctaphid"
 	"github.com/keyfob-go/keyfob/internal/ctapcbor"
 	"github.com/keyfob-go/keyfob/virtual"
+	"github.com/keyfob-go/keyfob/webauthn"
 )
 
 // The matrix plays ceremonies over every class of key, request and fault, with one to four keys at once, whose user
@@ -127,6 +128,7 @@ func (k *matrixKey) credential(t *testing.T, resident bool) []byte {
 	require.NoError(t, err)
 	defer a.Close()
 	opts := credentialOptions()
+	opts.HMACSecret = a.Info().HasExtension("hmac-secret")
 	opts.ResidentKey = resident && k.name != string(virtual.PresetU2F)
 	cred, err := a.MakeCredential(t.Context(), opts)
 	require.NoError(t, err)
@@ -136,60 +138,70 @@ func (k *matrixKey) credential(t *testing.T, resident bool) []byte {
 // matrixRequest is a ceremony.
 type matrixRequest struct {
 	name string
-	run  func(ctx context.Context, c *Client, held []byte) error // held is a credential that the first key holds
-	held bool                                                    // the first key needs one
+	run  func(ctx context.Context, c *Client, held []byte) error // held is a credential of the first key
+	held bool                                                    // which needs one
 }
 
 func matrixRequests() (all []matrixRequest) {
-	for _, uv := range []UserVerification{UVDiscouraged, UVPreferred, UVRequired} {
-		for _, resident := range []bool{false, true} {
+	for _, uv := range []webauthn.Requirement{webauthn.Discouraged, webauthn.Preferred, webauthn.Required} {
+		for _, resident := range []webauthn.Requirement{webauthn.Discouraged, webauthn.Preferred, webauthn.Required} {
 			all = append(all, matrixRequest{
-				name: fmt.Sprintf("register uv %d resident %t", uv, resident),
+				name: fmt.Sprintf("register uv %s resident %s", uv, resident),
 				run: func(ctx context.Context, c *Client, _ []byte) error {
-					opts := credentialOptions()
-					opts.UserVerification, opts.ResidentKey = uv, resident
-					return conductMake(ctx, c, opts)
+					return matrixRegister(ctx, c, webauthn.AuthenticatorSelection{UserVerification: uv, ResidentKey: resident})
 				},
 			})
 		}
-		for _, resident := range []bool{false, true} {
+		for _, usernameless := range []bool{false, true} {
 			all = append(all, matrixRequest{
-				name: fmt.Sprintf("authenticate uv %d usernameless %t", uv, resident),
+				name: fmt.Sprintf("authenticate uv %s usernameless %t", uv, usernameless),
 				held: true,
 				run: func(ctx context.Context, c *Client, held []byte) error {
-					opts := &AssertionOptions{RPID: "example.org", ClientDataHash: hash("get"), UserVerification: uv}
-					if !resident {
-						opts.AllowList = [][]byte{[]byte("of another key"), held}
+					if usernameless {
+						return matrixSignIn(ctx, c, uv)
 					}
-					return conductGet(ctx, c, opts)
+					return matrixSignIn(ctx, c, uv, []byte("of another key"), held)
 				},
 			})
 		}
 	}
 	return append(all,
 		matrixRequest{name: "excluded", held: true, run: func(ctx context.Context, c *Client, held []byte) error {
-			opts := credentialOptions()
-			opts.ExcludeList = [][]byte{held}
-			return conductMake(ctx, c, opts)
+			return matrixRegister(ctx, c, webauthn.AuthenticatorSelection{}, held)
 		}},
 		matrixRequest{name: "held by no key", run: func(ctx context.Context, c *Client, _ []byte) error {
-			return conductGet(ctx, c, &AssertionOptions{RPID: "example.org", ClientDataHash: hash("get"), AllowList: [][]byte{[]byte("lost")}})
+			return matrixSignIn(ctx, c, webauthn.Discouraged, []byte("lost"))
+		}},
+		matrixRequest{name: "derive", held: true, run: func(ctx context.Context, c *Client, held []byte) error {
+			ctx, cancel := context.WithTimeout(ctx, matrixDeadline)
+			defer cancel()
+			_, err := c.Derive(ctx, &DeriveOptions{RPID: "example.org", Credentials: []SecretCredential{{ID: held, Salts: [][]byte{hash("salt")}}}})
+			return err
 		}},
 	)
 }
 
-func conductMake(ctx context.Context, c *Client, opts *CredentialOptions) error {
-	_, err := conduct(ctx, c, func(ctx context.Context, p *player[*Credential]) (*Credential, error) {
-		return p.device.MakeCredential(ctx, opts)
+func matrixRegister(ctx context.Context, c *Client, selection webauthn.AuthenticatorSelection, exclude ...[]byte) error {
+	opts := credentialOptions()
+	_, err := c.Register(ctx, origin, &webauthn.CreationOptions{
+		RP: opts.RP, User: opts.User, Challenge: challenge, AuthenticatorSelection: selection,
+		ExcludeCredentials: descriptors(exclude), Timeout: matrixDeadline,
 	})
 	return err
 }
 
-func conductGet(ctx context.Context, c *Client, opts *AssertionOptions) error {
-	_, err := conduct(ctx, c, func(ctx context.Context, p *player[[]*Assertion]) ([]*Assertion, error) {
-		return p.device.GetAssertions(ctx, opts)
+func matrixSignIn(ctx context.Context, c *Client, uv webauthn.Requirement, allow ...[]byte) error {
+	_, err := c.Authenticate(ctx, origin, &webauthn.RequestOptions{
+		RPID: "example.org", Challenge: challenge, UserVerification: uv, AllowCredentials: descriptors(allow), Timeout: matrixDeadline,
 	})
 	return err
+}
+
+func descriptors(ids [][]byte) (list []ctap2.CredentialDescriptor) {
+	for _, id := range ids {
+		list = append(list, descriptor(id))
+	}
+	return list
 }
 
 // matrixFault is what goes wrong, always with the first key, which is the one that the user touches.
@@ -322,7 +334,7 @@ func playMatrix(t *testing.T, class matrixClass, others []matrixClass, request m
 	var opens counter
 	client := &Client{UI: &UI{PIN: m.pin, Notify: m.notify}, Watch: m.hub.Watch, Open: opens.counting(m.hub.Open)}
 
-	ctx, cancel := context.WithTimeout(t.Context(), matrixDeadline)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	m.cancel = cancel
 	over := make(chan struct{})
@@ -383,7 +395,7 @@ func TestMatrix(t *testing.T) {
 		for j, request := range requests {
 			for k, fault := range faults {
 				played++
-				if raceEnabled && played%8 != 0 || testing.Short() && played%16 != 0 {
+				if raceEnabled && played%10 != 0 || testing.Short() && played%16 != 0 {
 					continue
 				}
 				n := (i + j + k) % 4 // others, of the classes that follow
