@@ -87,6 +87,22 @@ func TestSettingsThatTheKeyWouldRefuse(t *testing.T) {
 	require.Empty(t, w.sent())
 }
 
+func TestKeysWithoutSettings(t *testing.T) {
+	t.Parallel()
+	a, w := open(t, virtual.Config{Without: []string{"authnrCfg"}}, nil)
+	w.sent()
+	_, listed := a.Info().Option("alwaysUv")
+	require.True(t, listed)
+	require.ErrorIs(t, a.ToggleAlwaysUV(t.Context()), ErrUnsupported)
+	require.Empty(t, w.sent())
+
+	a, w = open(t, virtual.Config{}, nil)
+	w.sent()
+	require.True(t, isOn(a.Info(), "authnrCfg"))
+	require.ErrorIs(t, a.EnableLongTouchForReset(t.Context()), ErrUnsupported, "of CTAP 2.3")
+	require.Empty(t, w.sent())
+}
+
 // A key of CTAP 2.3 lists the settings that it has; one from before does not.
 func TestSettingsAreLookedUp(t *testing.T) {
 	t.Parallel()

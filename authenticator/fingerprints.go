@@ -152,7 +152,7 @@ func captureRest(
 			return nil
 		case sample.Status != ctap2.SampleNoUserActivity:
 			idle = 0
-		case idle == maxIdleSamples:
+		case idle >= maxIdleSamples:
 			return ctap2.ErrUserActionTimeout
 		}
 		if sample, err = b.EnrollNext(ctx, id, 0); err != nil {

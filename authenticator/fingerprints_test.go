@@ -106,48 +106,49 @@ func TestFingerprintOptionsThatCannotBeSent(t *testing.T) {
 	require.Empty(t, w.sent())
 }
 
-// When the user gives up, or the program, the key is told so.
+// When the program gives up, at whatever sample, the key is told so.
 func TestEnrolmentIsCancelled(t *testing.T) {
 	t.Parallel()
-	ctx, giveUp := context.WithCancelCause(t.Context())
-	enough := errors.New("had enough")
-	scans, forgotten := 0, 0
-	key := keyWithPIN(t, virtual.Config{Finger: func(ctx context.Context, _ virtual.Prompt) (virtual.Sample, error) {
-		if scans++; scans == 3 {
-			giveUp(enough)
-			<-ctx.Done()
-		}
-		return virtual.Sample{Finger: "index"}, ctx.Err()
-	}})
-	channel, err := ctaphid.Open(t.Context(), key.Device())
-	require.NoError(t, err)
-	tap := &commandTap{Channel: channel, on: func(request []byte) {
-		if bytes.Equal(request, []byte{byte(bioEnrollment), 0xa2, 1, ctap2.ModalityFingerprint, 2, byte(enrollCancel)}) {
-			forgotten++
-		}
-	}}
-	_, ui := answers(t, "1234")
-	a, err := New(t.Context(), tap, ui)
-	require.NoError(t, err)
-	defer a.Close()
-	_, err = a.EnrollFingerprint(ctx, nil)
-	require.ErrorIs(t, err, enough)
-	require.Equal(t, KindCancelled, KindOf(err))
-	require.Equal(t, 1, forgotten)
-	fingers, err := a.Fingerprints(t.Context())
-	require.NoError(t, err)
-	require.Empty(t, fingers)
+	for stopAt := 1; stopAt <= 3; stopAt++ {
+		ctx, giveUp := context.WithCancelCause(t.Context())
+		enough := errors.New("had enough")
+		scans := 0
+		key := keyWithPIN(t, virtual.Config{Finger: func(ctx context.Context, _ virtual.Prompt) (virtual.Sample, error) {
+			if scans++; scans == stopAt {
+				giveUp(enough)
+				<-ctx.Done()
+			}
+			return virtual.Sample{Finger: "index"}, ctx.Err()
+		}})
+		channel, err := ctaphid.Open(t.Context(), key.Device())
+		require.NoError(t, err)
+		tap := &cancelTap{Channel: channel}
+		_, ui := answers(t, "1234")
+		a, err := New(t.Context(), tap, ui)
+		require.NoError(t, err)
+		_, err = a.EnrollFingerprint(ctx, nil)
+		require.ErrorIs(t, err, enough)
+		require.Equal(t, KindCancelled, KindOf(err))
+		require.Equal(t, [][]byte{{0}}, tap.answers)
+		fingers, err := a.Fingerprints(t.Context())
+		require.NoError(t, err)
+		require.Empty(t, fingers)
+		require.NoError(t, a.Close())
+	}
 }
 
-// commandTap sees what is sent.
-type commandTap struct {
+// cancelTap keeps the answers to cancelCurrentEnrollment.
+type cancelTap struct {
 	*ctaphid.Channel
-	on func(request []byte)
+	answers [][]byte
 }
 
-func (c *commandTap) CBOR(ctx context.Context, request []byte, keepalive func(byte)) ([]byte, error) {
-	c.on(request)
-	return c.Channel.CBOR(ctx, request, keepalive)
+func (c *cancelTap) CBOR(ctx context.Context, request []byte, keepalive func(byte)) ([]byte, error) {
+	response, err := c.Channel.CBOR(ctx, request, keepalive)
+	if bytes.Equal(request, []byte{byte(bioEnrollment), 0xa2, 1, ctap2.ModalityFingerprint, 2, byte(enrollCancel)}) {
+		c.answers = append(c.answers, response)
+	}
+	return response, err
 }
 
 func TestEnrolmentEnds(t *testing.T) {

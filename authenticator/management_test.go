@@ -50,6 +50,14 @@ func (w *wire) answering(t *testing.T, info func(*ctap2.Info), fakes map[ctap2.C
 	}
 }
 
+func option(names ...string) func(*ctap2.Info) {
+	return func(info *ctap2.Info) {
+		for _, name := range names {
+			info.Options[name] = true
+		}
+	}
+}
+
 // Nobody is asked for a PIN, and nothing is sent, for what a key cannot do.
 func TestManagementIsRefusedBeforeAnybodyIsAsked(t *testing.T) {
 	t.Parallel()
@@ -136,7 +144,9 @@ func TestTheKeptTokenIsForItsPermissionsOnly(t *testing.T) {
 	_, err := a.Fingerprints(t.Context())
 	require.NoError(t, err)
 	kept := a.kept.token
+	w.sent()
 	require.NoError(t, a.ToggleAlwaysUV(t.Context()))
+	require.Equal(t, []ctap2.Command{clientPIN, clientPIN, config, getInfo}, w.sent())
 	require.Len(t, p.requests, 2)
 	require.Equal(t, make([]byte, 32), kept.Secret(), "cleared")
 	kept = a.kept.token
