@@ -81,7 +81,7 @@ type Config struct {
 	MaxFingerprints int // 0 means 5
 
 	Capacity                 int // stored credentials; 0 means 100
-	MaxCredentialCountInList int // entries of an allow or exclude list; 0 means 8
+	MaxCredentialCountInList int // entries of an allow or exclude list; 0 means 8, or any number where getInfo does not say it
 	MaxCredentialIDLength    int // bytes; 0 means 128; at least 98, as long as the key's own may be
 	LargeBlobSize            int // bytes of the large-blob array, or of what extension largeBlob stores; 0 means 4096, at least 1024
 	MaxMessageSize           int // bytes of a request; 0 means 1827, 1024 to 7609

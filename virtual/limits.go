@@ -61,7 +61,7 @@ func (c Config) withDefaults() Config {
 
 func (c *Config) setLimits() {
 	c.Capacity = orDefault(c.Capacity, defaultCapacity)
-	c.MaxCredentialCountInList = orDefault(c.MaxCredentialCountInList, defaultListLength)
+	c.MaxCredentialCountInList = orDefault(c.MaxCredentialCountInList, c.Version.listLength())
 	c.MaxCredentialIDLength = orDefault(c.MaxCredentialIDLength, defaultIDLength)
 	c.LargeBlobSize = orDefault(c.LargeBlobSize, defaultLargeBlobSize)
 	c.MaxMessageSize = orDefault(c.MaxMessageSize, defaultMessageSize)

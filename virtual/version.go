@@ -57,3 +57,11 @@ func (v Version) protocols() []ctap2.PINProtocol {
 	}
 	return []ctap2.PINProtocol{ctap2.PINProtocol2, ctap2.PINProtocol1}
 }
+
+// listLength is how many entries of a list a key takes by default: all that fit into a message, where it can't say.
+func (v Version) listLength() int {
+	if v < CTAP21Pre {
+		return maxMessageSize
+	}
+	return defaultListLength
+}
