@@ -491,6 +491,7 @@ func TestNewRefusesWhatNoKeyCanBe(t *testing.T) {
 		{Version: CTAP23 + 1},
 		{Version: CTAP21Pre, AlwaysUV: true},
 		{Version: CTAP20, EnterpriseAttestation: true},
+		{Version: CTAP21Pre, Preview: true},
 		{AlwaysUV: true, Without: []string{"alwaysUv"}},
 		{NoMCGAWithPIN: true},
 		{Finger: indexFinger, UserVerification: recognize},
@@ -553,6 +554,20 @@ func TestTokenIsOfItsProtocol(t *testing.T) {
 	req.PINUVAuthProtocol = 2
 	_, err := client.MakeCredential(t.Context(), req)
 	require.ErrorIs(t, err, ctap2.ErrPINAuthInvalid)
+}
+
+// A MAC that is made by the rules of the other protocol, with the right key.
+func TestTokenProvesNothingByTheOtherProtocol(t *testing.T) {
+	t.Parallel()
+	for _, p := range []ctap2.PINProtocol{1, 2} {
+		key, client := newKeyWithPIN(t, Config{})
+		newToken(t, client, p)
+		other := 3 - p
+		req := newRequest()
+		req.PINUVAuthProtocol, req.PINUVAuthParam = other, other.Authenticate(key.volatile.token.key, testHash)
+		_, err := client.MakeCredential(t.Context(), req)
+		require.ErrorIs(t, err, ctap2.ErrPINAuthInvalid)
+	}
 }
 
 func TestTokenTakesPrecedenceOverOptionUV(t *testing.T) {

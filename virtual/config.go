@@ -47,6 +47,8 @@ type Config struct {
 
 	Version Version // the newest version of CTAP that the key speaks; 0 means CTAP21
 
+	Preview bool // CTAP 2.1 and later: the key also has the commands of 2.1-PRE, as keys had that were first sold with those
+
 	// Without names options and extensions that the key lacks, as getInfo spells them: "credMgmt", "hmac-secret", ...
 	// It has all the others that keys of its version may have, unless they need one of these, or a part that is not
 	// there: "bioEnroll" needs Finger.

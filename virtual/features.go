@@ -37,7 +37,7 @@ const (
 type feature struct {
 	name      string
 	since     Version
-	until     Version // zero for all later ones
+	preview   bool // gone in later versions, unless they have Config.Preview
 	extension bool
 	needs     []string           // other features; they stand before it in the list
 	when      func(*Config) bool // nil means always
@@ -50,6 +50,9 @@ func (c *Config) hasU2F() bool { return !c.NoU2F && !c.AlwaysUV }
 func (c *Config) hasReader() bool { return c.Finger != nil }
 
 func (c *Config) hasBuiltInUV() bool { return c.Finger != nil || c.UserVerification != nil }
+
+// hasUVTokenPreview is for option uvToken: a subcommand of clientPIN has its number and a permission more since 2.1.
+func (c *Config) hasUVTokenPreview() bool { return c.hasBuiltInUV() && c.Version == CTAP21Pre }
 
 func (c *Config) hasClientPIN() bool { return !c.NoClientPIN }
 
@@ -65,9 +68,9 @@ func (c *Config) hasNoLargeBlobKey() bool {
 // allFeatures are in the order in which getInfo lists the extensions.
 var allFeatures = []feature{
 	{name: optionRK, since: CTAP20},
-	{name: optionUVToken, since: CTAP21Pre, until: CTAP21Pre, when: (*Config).hasBuiltInUV},
-	{name: optionCredMgmtPreview, since: CTAP21Pre, until: CTAP21Pre, needs: []string{optionRK}, when: (*Config).hasTokens},
-	{name: optionBioEnrollPreview, since: CTAP21Pre, until: CTAP21Pre, when: (*Config).hasReader},
+	{name: optionUVToken, since: CTAP21Pre, preview: true, when: (*Config).hasUVTokenPreview},
+	{name: optionCredMgmtPreview, since: CTAP21Pre, preview: true, needs: []string{optionRK}, when: (*Config).hasTokens},
+	{name: optionBioEnrollPreview, since: CTAP21Pre, preview: true, when: (*Config).hasReader},
 	{name: optionPINUVAuthToken, since: CTAP21, when: (*Config).hasTokens},
 	{name: optionCredMgmt, since: CTAP21, needs: []string{optionRK, optionPINUVAuthToken}},
 	{name: optionPerCredMgmtRO, since: CTAP22, needs: []string{optionCredMgmt}},
@@ -103,7 +106,7 @@ func (c *Config) features() map[string]bool {
 }
 
 func (f *feature) isIn(c *Config, has map[string]bool) bool {
-	if c.Version < f.since || f.until != 0 && c.Version > f.until {
+	if c.Version < f.since || f.preview && c.Version > f.since && !c.Preview {
 		return false
 	}
 	if slices.Contains(c.Without, f.name) || f.when != nil && !f.when(c) {

@@ -106,9 +106,9 @@ func (a *Authenticator) addInfo23(info *ctap2.Info) {
 
 func (a *Authenticator) versions() []string {
 	if a.hasU2F() {
-		return append([]string{u2fVersion}, a.config.Version.strings()...)
+		return append([]string{u2fVersion}, a.config.versionStrings()...)
 	}
-	return a.config.Version.strings()
+	return a.config.versionStrings()
 }
 
 // options returns what is said of each option that there is something to say of.

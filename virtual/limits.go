@@ -92,8 +92,8 @@ func (c *Config) checkVersion() error {
 	if c.Version < CTAP20 || c.Version > CTAP23 {
 		return fmt.Errorf("unknown version %v", c.Version)
 	}
-	if c.Version < CTAP21 && (c.AlwaysUV || c.NoMCGAWithPIN || c.EnterpriseAttestation) {
-		return fmt.Errorf("CTAP %v has neither AlwaysUV nor NoMCGAWithPIN nor EnterpriseAttestation", c.Version)
+	if c.Version < CTAP21 && (c.AlwaysUV || c.NoMCGAWithPIN || c.EnterpriseAttestation || c.Preview) {
+		return fmt.Errorf("CTAP %v has no AlwaysUV, NoMCGAWithPIN, EnterpriseAttestation or Preview", c.Version)
 	}
 	return nil
 }

@@ -37,17 +37,19 @@ func (v Version) String() string {
 	return fmt.Sprintf("Version(%d)", int(v))
 }
 
-// strings returns what getInfo lists, without U2F. There never was a FIDO_2_2: CTAP 2.3, section 6.4.
-func (v Version) strings() []string {
-	switch v {
-	case CTAP21Pre:
-		return []string{"FIDO_2_0", "FIDO_2_1_PRE"}
-	case CTAP21, CTAP22:
-		return []string{"FIDO_2_0", "FIDO_2_1"}
-	case CTAP23:
-		return []string{"FIDO_2_0", "FIDO_2_1", "FIDO_2_3"}
+// versionStrings returns what getInfo lists, without U2F. There never was a FIDO_2_2: CTAP 2.3, section 6.4.
+func (c *Config) versionStrings() []string {
+	list := []string{"FIDO_2_0"}
+	if c.Version == CTAP21Pre || c.Preview {
+		list = append(list, "FIDO_2_1_PRE")
 	}
-	return []string{"FIDO_2_0"}
+	if c.Version >= CTAP21 {
+		list = append(list, "FIDO_2_1")
+	}
+	if c.Version >= CTAP23 {
+		list = append(list, "FIDO_2_3")
+	}
+	return list
 }
 
 // protocols returns the PIN/UV auth protocols of the version, the favourite first. Protocol 2 came with 2.1.

@@ -97,11 +97,30 @@ func TestPreviewHasItsOwnOptions(t *testing.T) {
 	}
 }
 
+func TestPreviewOfALaterKey(t *testing.T) {
+	t.Parallel()
+	_, client := newKeyWithPIN(t, Config{Version: CTAP21, Preview: true, Finger: indexFinger, EnrollSamples: 1})
+	require.Equal(t, []string{"U2F_V2", "FIDO_2_0", "FIDO_2_1_PRE", "FIDO_2_1"}, getInfo(t, client).Versions)
+	requireOptions(t, client, map[string]bool{
+		"credMgmt": true, "credentialMgmtPreview": true, "bioEnroll": false, "userVerificationMgmtPreview": false,
+	})
+	require.NotContains(t, getInfo(t, client).Options, "uvToken")
+	id := enrol(t, client, 1)
+	bio := fingers(t, client)
+	bio.Preview = true
+	list, err := bio.Enrollments(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []ctap2.TemplateInfo{{ID: id}}, list)
+}
+
 func TestTokensBeforePermissions(t *testing.T) {
 	t.Parallel()
 	for _, version := range []Version{CTAP20, CTAP21Pre} {
 		key, client := newKey(t, Config{Version: version})
 		require.NoError(t, client.SetPIN(t.Context(), agree(t, client, 1), pin))
+		resp, err := key.CBOR(t.Context(), []byte{6, 0xa2, 1, 1, 2, 1}, nil)
+		require.NoError(t, err)
+		require.Equal(t, []byte{0, 0xa1, 3, 8}, resp, "no powerCycleState")
 		token, err := client.PINToken(t.Context(), agree(t, client, 1), pin)
 		require.NoError(t, err)
 		for range 2 { // touches do not spend it
