@@ -6,6 +6,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/keyfob-go/keyfob/ctap2"
 	"github.com/keyfob-go/keyfob/internal/seeds"
 	"github.com/keyfob-go/keyfob/virtual"
 )
@@ -57,6 +58,12 @@ func ceremonies(ctx context.Context, transport interface {
 			req.Retries(ctx)
 			return []byte{'1', '2', '3', '0' + byte(asked)}, nil
 		},
+		NewPIN: func(context.Context, *NewPINRequest) ([]byte, error) {
+			if asked++; asked > 20 {
+				return nil, errNoMoreAnswers
+			}
+			return []byte("12345678"), nil
+		},
 		Notify: func(Event) {},
 	})
 	if err != nil {
@@ -67,12 +74,22 @@ func ceremonies(ctx context.Context, transport interface {
 	opts := credentialOptions()
 	opts.UserVerification, opts.HMACSecret, opts.ResidentKey = UVPreferred, true, true
 	opts.ExcludeList = [][]byte{{1}, make([]byte, 300), {2}}
+	if a.Info().HasExtension("credBlob") {
+		opts.CredBlob, opts.LargeBlobKey = []byte("data"), a.Info().HasExtension("largeBlobKey")
+	}
+	if a.Info().HasExtension("hmac-secret-mc") {
+		opts.HMACSecretSalts = [][]byte{hash("a")}
+	}
+	if a.Info().HasExtension("largeBlob") {
+		opts.LargeBlobKey, opts.LargeBlob = false, ctap2.LargeBlobPreferred
+	}
 	if cred, err := a.MakeCredential(ctx, opts); err == nil {
 		results++
 		cred.Attestation.Verify(opts.ClientDataHash)
 	}
 	get := assertionOptions()
 	get.HMACSecretSalts = [][]byte{hash("a"), hash("b")}
+	get.CredBlob, get.LargeBlobKey, get.LargeBlobRead = len(opts.CredBlob) > 0, opts.LargeBlobKey, opts.LargeBlob != ""
 	assertions, _ := a.GetAssertions(ctx, get)
 	results += len(assertions)
 	get.UserVerification = UVRequired
@@ -93,6 +110,9 @@ func FuzzCeremonies(f *testing.F) {
 		{MaxCredentialCountInList: 1, Attestation: virtual.AttestationBasic},
 		{UserVerification: func(context.Context, virtual.Prompt) error { return nil }},
 		{NoClientPIN: true},
+		{Version: virtual.CTAP23},
+		{Version: virtual.CTAP23, Without: []string{"largeBlobs"}},
+		{Version: virtual.CTAP21Pre, UserVerification: func(context.Context, virtual.Prompt) error { return nil }},
 	} {
 		key, err := virtual.New(c)
 		if err != nil {

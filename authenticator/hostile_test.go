@@ -161,6 +161,7 @@ type victim struct {
 	patience int            // prompts until the user gives up
 	known    map[string]*cose.Key
 	secrets  map[string][][]byte // of assertions whose signature was right, by credential
+	blobs    map[string][]byte   // what credentials were made with
 	refused  int                 // results that the relying party would not have taken
 	problems []error
 }
@@ -172,9 +173,14 @@ func (v *victim) fail(format string, args ...any) {
 func newVictim(t *testing.T, c hostileCase) (*victim, error) {
 	v := &victim{
 		hostileCase: c, t: t, patience: hostilePINLimit, awake: make(chan struct{}),
-		known: map[string]*cose.Key{}, secrets: map[string][][]byte{},
+		known: map[string]*cose.Key{}, secrets: map[string][][]byte{}, blobs: map[string][]byte{},
 	}
-	key, err := virtual.New(virtual.Config{U2FOnly: c.u2f, Faults: v.watch(c.faults()), UserPresence: v.touches})
+	config := virtual.Config{U2FOnly: c.u2f, Faults: v.watch(c.faults()), UserPresence: v.touches}
+	if !c.u2f {
+		config.Version = virtual.CTAP23
+		config.Without = []string{"authnrCfg", "credMgmt", "thirdPartyPayment", "pinComplexityPolicy"} // which nobody uses
+	}
+	key, err := virtual.New(config)
 	v.key = key
 	return v, err
 }
@@ -272,7 +278,7 @@ func (v *victim) open() error {
 		if err != nil {
 			return err
 		}
-		v.a, err = New(ctx, channel, &UI{PIN: v.pin, Notify: func(Event) {}})
+		v.a, err = New(ctx, channel, &UI{PIN: v.pin, NewPIN: v.newPIN, Notify: func(Event) {}})
 		return err
 	})
 }
@@ -285,6 +291,15 @@ func (v *victim) pin(context.Context, *PINRequest) ([]byte, error) {
 	if v.given++; v.given == 1 {
 		return []byte("0000"), nil
 	}
+	return []byte("1234"), nil
+}
+
+// newPIN is asked for by keys that say that they have no PIN, or want another.
+func (v *victim) newPIN(context.Context, *NewPINRequest) ([]byte, error) {
+	if v.patience--; v.patience < 0 {
+		return nil, errNoMoreAnswers
+	}
+	v.given++ // it is also sent to the key, for a token
 	return []byte("1234"), nil
 }
 
@@ -325,8 +340,10 @@ func (v *victim) register(user string, verify bool) error {
 		RP:             ctap2.RelyingParty{ID: hostileRP},
 		User:           ctap2.User{ID: []byte(user), Name: user},
 		ExcludeList:    [][]byte{hash("not there")},
-		ResidentKey:    !v.u2f,
-		HMACSecret:     !v.u2f,
+	}
+	if !v.u2f {
+		opts.ResidentKey, opts.LargeBlobKey, opts.CredBlob = true, true, hash(user)
+		opts.HMACSecretSalts = [][]byte{hash("salt"), hash("pepper")}
 	}
 	if verify && !v.u2f {
 		opts.UserVerification = UVRequired
@@ -348,6 +365,9 @@ func (v *victim) checkCredential(cred *Credential, opts *CredentialOptions) erro
 		return err
 	}
 	v.known[string(cred.ID)] = cred.PublicKey
+	v.blobs[string(cred.ID)] = opts.CredBlob
+	v.checkLargeBlobKey(cred.LargeBlobKey)
+	v.checkSecrets(cred.AuthenticatorData.Flags, cred.ID, cred.HMACSecrets)
 	return nil
 }
 
@@ -370,6 +390,7 @@ func (v *victim) authenticate(challenge string, allow []string, verify bool) err
 	}
 	if !v.u2f {
 		opts.HMACSecretSalts = [][]byte{hash("salt"), hash("pepper")}
+		opts.CredBlob, opts.LargeBlobKey = true, true
 	}
 	if verify && !v.u2f {
 		opts.UserVerification, opts.AllowList = UVRequired, nil
@@ -404,18 +425,29 @@ func (v *victim) checkAssertion(a *Assertion, opts *AssertionOptions) error {
 		v.refused++
 		return err
 	}
-	v.checkSecrets(a)
+	v.checkLargeBlobKey(a.LargeBlobKey)
+	v.checkSecrets(a.AuthenticatorData.Flags, a.CredentialID, a.HMACSecrets)
+	if !bytes.Equal(a.CredBlob, v.blobs[string(a.CredentialID)]) {
+		v.fail("took a wrong credBlob")
+	}
 	return nil
 }
 
-// checkSecrets compares the secrets with those of other assertions, also of the ones that a good key made. A verified
-// user gets others.
-func (v *victim) checkSecrets(a *Assertion) {
-	name := fmt.Sprint(a.AuthenticatorData.Flags.Has(ctap2.FlagUV), a.CredentialID)
-	if old, ok := v.secrets[name]; ok && !slices.EqualFunc(old, a.HMACSecrets, bytes.Equal) {
+// checkLargeBlobKey knows that nothing signs it.
+func (v *victim) checkLargeBlobKey(key []byte) {
+	if key != nil && len(key) != 32 {
+		v.fail("took a largeBlobKey of %d bytes", len(key))
+	}
+}
+
+// checkSecrets compares the secrets with those of the same credential that were taken before, also from the key when it was
+// good. A verified user gets others.
+func (v *victim) checkSecrets(flags ctap2.Flags, id []byte, secrets [][]byte) {
+	name := fmt.Sprint(flags.Has(ctap2.FlagUV), id)
+	if old, ok := v.secrets[name]; ok && !slices.EqualFunc(old, secrets, bytes.Equal) {
 		v.fail("took a wrong secret")
 	}
-	v.secrets[name] = a.HMACSecrets
+	v.secrets[name] = secrets
 }
 
 // checkRemoved is about a key that is gone.
