@@ -58,6 +58,9 @@ var theirsIsStricter = []difference{
 		"NotChecked that it did not look it up", `Invalid TPM manufacturer`),
 	because("certificates must be valid when VerifyTrust follows them; without that their times prove nothing",
 		`no longer valid or not yet valid`),
+	because("how old a statement may be is for the relying party to say: keyfob says in NotChecked that it did not compare; and "+
+		"statements are made before the first change, so a slow machine gets to see this",
+		`SafetyNet response with timestamp before one minute ago`),
 	because("any two letters are a country: the list changes, and the certificate is worth what its issuer is",
 		`Country Code is invalid`),
 	because("WebAuthn Level 3 has no token binding any more: it is a member that nobody knows",
