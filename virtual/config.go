@@ -45,9 +45,10 @@ type Config struct {
 	// memory.
 	StateFile string
 
-	Version Version // the newest version of CTAP that the key speaks; 0 means CTAP21
-
-	Preview bool // CTAP 2.1 and later: the key also has the commands of 2.1-PRE, as keys had that were first sold with those
+	// Version is the newest version of CTAP that the key speaks; 0 means CTAP21. With Preview, a key of that or a later
+	// version also has the commands of 2.1-PRE, like keys that were first sold with those.
+	Version Version
+	Preview bool
 
 	// Without names options and extensions that the key lacks, as getInfo spells them: "credMgmt", "hmac-secret", ...
 	// It has all the others that keys of its version may have, unless they need one of these, or a part that is not
@@ -61,9 +62,15 @@ type Config struct {
 	NoU2F              bool                // CTAP2 only
 	U2FOnly            bool                // U2F only; what is said here of CTAP2 means nothing then
 	NoClientPIN        bool                // the key can have no PIN
-	AlwaysUV           bool                // option alwaysUv is on when the key is new: only silent assertions work without verification, and no U2F
 	MakeCredUVRequired bool                // a key with a PIN wants it for every new credential: no makeCredUvNotRqd
-	NoMCGAWithPIN      bool                // a PIN is good for managing the key only: noMcGaPermissionsWithClientPin; needs built-in verification
+
+	// AlwaysUV has option alwaysUv on in a new key: without verification only silent assertions work, and U2F never
+	// does. AuthenticatorConfig can switch it off and, in other keys, on.
+	AlwaysUV bool
+
+	// NoMCGAWithPIN makes a PIN good for managing the key only: option noMcGaPermissionsWithClientPin. It needs
+	// built-in user verification.
+	NoMCGAWithPIN bool
 
 	// EnterpriseAttestation makes the key able to tell itself from others, to relying parties that its platform names
 	// and to these, whom its vendor knows, once authenticatorConfig has switched that on: option ep.
@@ -75,17 +82,17 @@ type Config struct {
 	NoWrapping         bool // every credential made over CTAP2 is stored, not just passkeys and RSA keys
 	CutRPIDs           bool // lists of relying parties show 32 bytes of an RP ID, as section 6.8.7 permits
 
-	PIN   PINPolicy
-	Reset ResetPolicy
+	PIN   PINPolicy   // which PINs it takes
+	Reset ResetPolicy // when it can be reset
 
 	UVRetries       int // failures of the built-in verification until it blocks; 0 means 3, at most 25
 	EnrollSamples   int // good ones that make a fingerprint; 0 means 5
 	MaxFingerprints int // 0 means 5
 
 	Capacity                 int // stored credentials; 0 means 100
-	MaxCredentialCountInList int // entries of an allow or exclude list; 0 means 8, or any number where getInfo does not say it
+	MaxCredentialCountInList int // of an allow or exclude list; 0 means 8, or any number where getInfo does not say it
 	MaxCredentialIDLength    int // bytes; 0 means 128; at least 98, as long as the key's own may be
-	LargeBlobSize            int // bytes of the large-blob array, or of what extension largeBlob stores; 0 means 4096, at least 1024
+	LargeBlobSize            int // bytes of the large-blob array, or of extension largeBlob; 0 means 4096, at least 1024
 	MaxMessageSize           int // bytes of a request; 0 means 1827, 1024 to 7609
 
 	FirmwareVersion uint64            // 0 means 1

@@ -1,8 +1,8 @@
-// Package virtual is a FIDO2 security key in software, for tests and for machines without a key: U2F and CTAP 2.0, 2.1-PRE,
-// 2.1, 2.2 or 2.3 with every command, extension and option of theirs; real keys and real signatures.
+// Package virtual is a FIDO2 security key in software, for tests and for machines without a key: U2F and CTAP 2.0,
+// 2.1-PRE, 2.1, 2.2 or 2.3 with every command, extension and option of theirs; real keys and real signatures.
 //
-// [New] makes a key. In the same process it is a transport for packages ctap2 and ctap1; or [Authenticator.Device] opens it
-// like a hidraw node, with every report of the CTAPHID protocol:
+// [New] makes a key. In the same process it is a transport for packages ctap2 and ctap1; or [Authenticator.Device]
+// opens it like a hidraw node, with every report of the CTAPHID protocol:
 //
 //	key, err := virtual.New(virtual.Config{})
 //	client := ctap2.Client{Transport: key}
@@ -32,8 +32,8 @@
 // # Time and power
 //
 // The key lives by package time, so a test can pass its timeouts in a bubble of testing/synctest.
-// [Authenticator.PowerCycle] unplugs it and plugs it in again. What a real key keeps without power, Config.StateFile keeps
-// from one process to the next.
+// [Authenticator.PowerCycle] unplugs it and plugs it in again. What a real key keeps without power, Config.StateFile
+// keeps from one process to the next.
 //
 // It is no safe place for secrets: whoever can read the process's memory or the state file has the keys.
 //
