@@ -2,9 +2,11 @@ package guest
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -26,8 +28,9 @@ func TestMain(m *testing.M) {
 		fmt.Println("guest: these tests run in a virtual machine, by go test ./internal/vmtest")
 		return
 	}
-	if path := os.Getenv(idleNode); path != "" {
-		idle(path)
+	if name := os.Getenv(childRole); name != "" {
+		children[name](os.Getenv(childArgument))
+		return
 	}
 	m.Run()
 }
@@ -38,13 +41,13 @@ type plugged struct {
 	unplug func() // pulls the cable and waits until serve has returned
 }
 
-// attachUSB plugs in a key that serve plays, and waits until the system has a node for it. The serial number of c is
-// set. serve gets one 64-byte report per Read and sends one per Write, and must return when Read fails; if it
+// attachUSB plugs in a key that serve plays, and waits until the system has a node for it. A c without a serial number
+// gets one. serve gets one 64-byte report per Read and sends one per Write, and must return when Read fails; if it
 // returns before, the key stays and takes no more reports. The key is unplugged at the latest when the test ends,
 // which leaves no node behind.
 func attachUSB(t *testing.T, c usbip.Config, serve func(io.ReadWriteCloser)) plugged {
 	t.Helper()
-	c.Serial = fmt.Sprintf("SN%d", attached.Add(1))
+	c.Serial = cmp.Or(c.Serial, fmt.Sprintf("SN%d", attached.Add(1)))
 	d, err := usbip.Attach(c)
 	require.NoError(t, err)
 	served := make(chan struct{})
@@ -61,7 +64,21 @@ func attachUSB(t *testing.T, c usbip.Config, serve func(io.ReadWriteCloser)) plu
 		unplug()
 		waitForKeys(t, is, 0)
 	})
-	return plugged{waitForKeys(t, is, 1)[0], unplug}
+	key := waitForKeys(t, is, 1)[0]
+	t.Cleanup(func() {
+		unplug()
+		requireNoNode(t, key.Path)
+	})
+	return plugged{key, unplug}
+}
+
+// requireNoNode waits until a node is gone, which takes longer than until it is no key any more.
+func requireNoNode(t *testing.T, path string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(path)
+		return errors.Is(err, fs.ErrNotExist)
+	}, limit, time.Millisecond, "%s stays", path)
 }
 
 var attached atomic.Int32

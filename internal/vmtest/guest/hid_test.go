@@ -50,7 +50,10 @@ func attachKeyboard(t *testing.T) {
 	}
 	d, err := usbip.Attach(keyboard)
 	require.NoError(t, err)
-	t.Cleanup(func() { d.Close() })
+	t.Cleanup(func() {
+		d.Close()
+		require.Eventually(t, func() bool { return nodes() <= before }, limit, 5*time.Millisecond, "the keyboard stays")
+	})
 	require.Eventually(t, func() bool { return nodes() > before }, limit, 5*time.Millisecond, "the keyboard has no node")
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,22 +11,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/keyfob-go/keyfob/hid"
 )
 
-// idleNode names the variable that makes this program a child that opens a node and waits for a report, see idle.
-const idleNode = "KEYFOB_GUEST_IDLE"
-
 // TestIdleKeyCostsNoWakeUps counts how often the threads of a process give up a processor, which is how often they
-// were woken before, while it has a key open and waits for a report.
+// were woken before, while it has a key open, waits for a report, and watches for other keys.
 func TestIdleKeyCostsNoWakeUps(t *testing.T) {
 	key := attachUSB(t, echoConfig, echo)
-	self, err := os.Executable()
-	require.NoError(t, err)
-	c := exec.CommandContext(t.Context(), self)
-	c.Env = append(os.Environ(), idleNode+"="+key.Path)
-	c.Stderr = os.Stderr
+	c := child(t, "idle", key.Path)
 	stdout, err := c.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, c.Start())
@@ -44,17 +34,6 @@ func TestIdleKeyCostsNoWakeUps(t *testing.T) {
 	woken := wakeUps(t, c.Process.Pid) - before
 	t.Logf("%d wake-ups in %v", woken, period)
 	require.LessOrEqual(t, woken, 2)
-}
-
-// idle is the child: it never returns.
-func idle(path string) {
-	d, err := hid.Open(path)
-	if err == nil {
-		fmt.Println("reading")
-		_, err = d.Read(make([]byte, reportSize))
-	}
-	fmt.Fprintln(os.Stderr, "idle:", err)
-	os.Exit(1)
 }
 
 // wakeUps adds up the voluntary context switches of all threads of a process.

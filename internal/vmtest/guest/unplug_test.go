@@ -93,6 +93,23 @@ func distracted() (touch func(context.Context, virtual.Prompt) error, waits <-ch
 	}, first
 }
 
+// patient is a UserPresence that tells when the key begins to wait for a touch, and gives all once give is closed.
+func patient() (touch func(context.Context, virtual.Prompt) error, waits <-chan struct{}, give chan struct{}) {
+	began, give := make(chan struct{}, 1), make(chan struct{})
+	return func(ctx context.Context, _ virtual.Prompt) error {
+		select {
+		case began <- struct{}{}:
+		default:
+		}
+		select {
+		case <-give:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}, began, give
+}
+
 // receive waits for something that must come.
 func receive[T any](t *testing.T, c <-chan T) T {
 	t.Helper()
