@@ -279,7 +279,7 @@ func ceremony(t *testing.T, client *ctap2.Client, p ctap2.PINProtocol) (secrets 
 	const both = ctap2.PermissionMakeCredential | ctap2.PermissionGetAssertion
 	token, err := client.PINTokenWithPermissions(ctx, agree(), second, both, "example.org")
 	require.NoError(t, err)
-	note(token.SecretKey())
+	note(token.Secret())
 
 	hash := bytes.Repeat([]byte{0xcd}, 32)
 	made, err := client.MakeCredential(ctx, &ctap2.MakeCredentialRequest{
@@ -313,6 +313,60 @@ func ceremony(t *testing.T, client *ctap2.Client, p ctap2.PINProtocol) (secrets 
 	require.NoError(t, err)
 	note(salts, input.SaltEnc, input.SaltAuth, outputs.HMACSecret, plain[:32], plain[32:])
 	return secrets
+}
+
+// Managing credentials, fingers and large blobs leaves none of their secrets in the trace either.
+func TestTraceOfManagementTellsNoSecret(t *testing.T) {
+	t.Parallel()
+	ctx, pin := t.Context(), []byte("1234")
+	key, err := virtual.New(virtual.Config{
+		PIN:    virtual.PINPolicy{Initial: pin},
+		Finger: func(context.Context, virtual.Prompt) (virtual.Sample, error) { return virtual.Sample{Finger: "x"}, nil },
+	})
+	require.NoError(t, err)
+	var text strings.Builder
+	client := &ctap2.Client{Transport: ctap2.Trace(key, &text)}
+	token := func(permissions ctap2.Permission) *ctap2.Token {
+		s, err := client.KeyAgreement(ctx, ctap2.PINProtocol2)
+		require.NoError(t, err)
+		token, err := client.PINTokenWithPermissions(ctx, s, pin, permissions, "")
+		require.NoError(t, err)
+		return token
+	}
+	hash := make([]byte, 32)
+	s, err := client.KeyAgreement(ctx, ctap2.PINProtocol2)
+	require.NoError(t, err)
+	creation, err := client.PINTokenWithPermissions(ctx, s, pin, ctap2.PermissionMakeCredential, "example.org")
+	require.NoError(t, err)
+	_, err = client.MakeCredential(ctx, &ctap2.MakeCredentialRequest{
+		ClientDataHash: hash, RP: ctap2.RelyingParty{ID: "example.org"}, User: ctap2.User{ID: []byte{1}},
+		PubKeyCredParams: []ctap2.CredentialParameter{{Algorithm: cose.ES256, Type: ctap2.PublicKeyType}},
+		Extensions:       ctap2.MakeCredentialExtensions{LargeBlobKey: true, CredBlob: []byte("cred-blob-content")},
+		Options:          ctap2.MakeCredentialOptions{ResidentKey: true},
+		PINUVAuthParam:   creation.Authenticate(hash), PINUVAuthProtocol: ctap2.PINProtocol2,
+	})
+	require.NoError(t, err)
+
+	cm := token(ctap2.PermissionCredentialManagement)
+	listed, err := (&ctap2.CredentialManagement{Client: client, Token: cm}).EnumerateCredentialsBegin(ctx, sha256.Sum256([]byte("example.org")))
+	require.NoError(t, err)
+	be := token(ctap2.PermissionBioEnrollment)
+	template, _, err := (&ctap2.BioEnrollment{Client: client, Token: be}).EnrollBegin(ctx, 0)
+	require.NoError(t, err)
+	lbw := token(ctap2.PermissionLargeBlobWrite)
+	var blobs ctap2.LargeBlobArray
+	require.NoError(t, blobs.Set(listed.LargeBlobKey, []byte("large-blob-content")))
+	array := blobs.Marshal()
+	require.NoError(t, client.SetLargeBlobs(ctx, lbw, 0, uint32(len(array)), array))
+	_, err = client.GetLargeBlobs(ctx, 0, 900)
+	require.NoError(t, err)
+
+	require.Contains(t, text.String(), hex.EncodeToString(listed.CredentialID.ID), "who a credential belongs to is shown")
+	for _, secret := range [][]byte{
+		listed.LargeBlobKey, template, array[20:60], []byte("cred-blob-content"), cm.Secret(), be.Secret(), lbw.Secret(),
+	} {
+		requireAbsent(t, text.String(), secret)
+	}
 }
 
 // Whatever is said: two lines of printable ASCII, without the byte strings that nobody said were public.
