@@ -3,6 +3,7 @@ module github.com/keyfob-go/keyfob
 go 1.26.0
 
 require (
+	github.com/ebitengine/purego v0.11.3
 	github.com/fxamacker/cbor/v2 v2.9.6
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/net v0.62.0

@@ -149,17 +149,6 @@ func parseNode(descriptor []byte, number byte) (reports, error) {
 // u2fReports are the reports of a node whose descriptor isn't to be had. fido(4) of OpenBSD shows it to root only.
 var u2fReports = reports{in: report{size: 64}, out: report{size: 64}}
 
-// togglePing is a PING of one byte in the broadcast channel (CTAP 2.2, section 11.2.9.1.4). What it does is to be sent.
-//
-// NetBSD and OpenBSD forget at each open whose turn it is in the toggling of DATA0 and DATA1, while the key does not; so
-// the key takes the first report for a repetition of the last one before and ignores it. Whatever the key answers, if only
-// that this is no channel to ping in, tells that now both agree.
-func togglePing(size int) []byte {
-	p := make([]byte, size)
-	copy(p, []byte{0xFF, 0xFF, 0xFF, 0xFF, 0x81, 0, 1})
-	return p
-}
-
 // candidate is a node that may be a key.
 type candidate struct {
 	path string

@@ -68,6 +68,8 @@ func (d *Device) ReportSizes() (in, out int) { return d.reports.in.size, d.repor
 // Read reads exactly one input report, without its report number, and returns its size. It blocks until there is a
 // report, the key is removed (an error that wraps [ErrRemoved]) or Close is called (an error that wraps
 // [io/fs.ErrClosed]). Reports that arrived before the removal can still be read.
+// Reports wait for a Read while there is room, which is for 64 of them on Linux and for 512 on macOS, where the oldest go
+// to make room.
 //
 // A key that misbehaves may send a report of another size than [Device.ReportSizes] says: it is passed on as it is, cut
 // to p, so a p of one byte more tells a long one. If p is shorter than a report should be, nothing is read and the error
@@ -108,8 +110,9 @@ func (d *Device) nextReport() ([]byte, error) {
 // long as the output report; the rest of the report is zeroes. Write copies p. An error wraps [ErrRemoved] once the
 // key is gone and [io/fs.ErrClosed] once the Device is closed.
 //
-// A key that doesn't take the report makes Write block: for at most 5 seconds on Linux hidraw and for as long
-// as the driver waits on the BSDs, where Close can't interrupt it either; until the peer reads or Close is called on a socket.
+// A key that doesn't take the report makes Write block: for at most 5 seconds on Linux hidraw, where Close can't
+// interrupt it; for as long as the driver waits on macOS and the BSDs, where Close waits for it; until the peer reads or
+// Close is called on a socket.
 func (d *Device) Write(p []byte) (int, error) {
 	if len(p) > d.reports.out.size {
 		return 0, d.fail("write", fmt.Errorf("%d bytes for an output report of %d", len(p), d.reports.out.size))

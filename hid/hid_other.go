@@ -1,4 +1,4 @@
-//go:build !linux && !windows && !freebsd && !netbsd && !openbsd
+//go:build !linux && !darwin && !windows && !freebsd && !netbsd && !openbsd
 
 package hid
 

@@ -10,7 +10,7 @@ import (
 // they are valid UTF-8 of at most 128 characters without control or other invisible characters, and empty where the
 // system gives none.
 type Info struct {
-	Path         string // what Open takes: "/dev/hidraw3", "unix:/run/key.sock"
+	Path         string // what Open takes: "/dev/hidraw3", "ioreg://0x1000002ff", "unix:/run/key.sock"
 	Bus          Bus
 	VendorID     uint16 // 0 if unknown
 	ProductID    uint16 // 0 if unknown
