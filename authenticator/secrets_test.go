@@ -88,7 +88,7 @@ func TestServeKeyForSecretsTest(t *testing.T) {
 	if path == "" {
 		t.Skip("the other half of TestSecretsAreGoneAfterwards")
 	}
-	key, err := virtual.New(virtual.Config{})
+	key, err := virtual.New(virtual.Config{Version: virtual.CTAP23})
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -139,27 +139,31 @@ func TestSecretsAreGoneAfterwards(t *testing.T) {
 
 func ceremonyWithSecrets(t *testing.T, pin, wrong masked) (dump []byte, derived masked) {
 	asked := 0
-	ui := &UI{PIN: func(context.Context, *PINRequest) ([]byte, error) {
-		if asked++; asked == 1 {
-			return wrong.reveal(), nil
-		}
-		return pin.reveal(), nil
-	}}
+	ui := &UI{
+		PIN: func(context.Context, *PINRequest) ([]byte, error) {
+			if asked++; asked == 1 {
+				return wrong.reveal(), nil
+			}
+			return pin.reveal(), nil
+		},
+		NewPIN: func(context.Context, *NewPINRequest) ([]byte, error) { return pin.reveal(), nil },
+	}
 	a, err := Open(t.Context(), hid.Info{Path: "unix:" + serveElsewhere(t)}, ui)
 	require.NoError(t, err)
-	first := pin.reveal()
-	require.NoError(t, a.SetPIN(t.Context(), first))
-	clear(first)
-	cred := register(t, a, func(o *CredentialOptions) { o.HMACSecret, o.UserVerification = true, UVRequired })
+	cred := register(t, a, func(o *CredentialOptions) { // sets the PIN
+		o.HMACSecretSalts, o.UserVerification = [][]byte{hash("salt")}, UVRequired
+	})
 	opts := assertionOptions(cred)
 	opts.UserVerification = UVRequired
 	opts.HMACSecretSalts = [][]byte{hash("salt")}
 	assertions, err := a.GetAssertions(t.Context(), opts)
 	require.NoError(t, err)
-	require.Equal(t, 3, asked)
-	secret := assertions[0].HMACSecrets[0]
-	derived = mask(secret)
-	clear(secret)
+	require.Equal(t, 2, asked)
+	derived = mask(assertions[0].HMACSecrets[0])
+	for _, secret := range [][]byte{cred.HMACSecrets[0], assertions[0].HMACSecrets[0]} {
+		require.Equal(t, derived, mask(secret))
+		clear(secret)
+	}
 	dump = heapDump(t) // while the key is still open
 	require.True(t, bytes.Contains(dump, cred.ID), "the dump holds what is in use")
 	require.NotZero(t, ctap2.FlagUV&assertions[0].AuthenticatorData.Flags)
