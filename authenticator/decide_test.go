@@ -37,7 +37,7 @@ version  command   clientPin uv  alwaysUv makeCredUvNotRqd  insists
 2.1      resident  F-        T   F-       *                 yes
 2.1      resident  F-        F-  F-       *                 no
 
-# Section 6.2.2, step 5: alwaysUv, unless up is false. Nothing else makes an assertion want it.
+# Section 6.2.2: alwaysUv, unless up is false. Nothing else makes an assertion want it.
 *        get       *         *   T        *                 yes
 *        get       *         *   F-       *                 no
 *        silent    *         *   *        *                 no

@@ -88,6 +88,21 @@ func TestForcedPINChangeByTheKeysPolicy(t *testing.T) {
 	require.Equal(t, a.Info().Options, before.Options)
 }
 
+// Another program makes the key want another PIN: the next operation knows.
+func TestPINChangeForcedElsewhere(t *testing.T) {
+	key := keyWithPIN(t, virtual.Config{Version: virtual.CTAP23})
+	_, c, ui := chooses(t, []string{"1234", "1234"}, "5678")
+	a, _ := openKey(t, key, ui)
+	_, theirs := answers(t, "1234")
+	other, _ := openKey(t, key, theirs)
+	require.NoError(t, other.SetMinPINLength(t.Context(), &MinPINLengthOptions{ForcePINChange: true}))
+	_, err := a.MakeCredential(t.Context(), verifiedOptions())
+	require.Equal(t, KindPINPolicy, KindOf(err))
+	_, err = a.MakeCredential(t.Context(), verifiedOptions())
+	require.NoError(t, err)
+	require.Equal(t, []NewPINReason{NewPINForced}, c.reasons())
+}
+
 // A key of CTAP 2.1-PRE verifies the user itself for commands that have no option for it.
 func TestBuiltInUVOfThePreview(t *testing.T) {
 	finger := &reader{}

@@ -30,7 +30,7 @@ type CredentialOptions struct {
 	HMACSecret      bool     // so that assertions can derive secrets
 	HMACSecretSalts [][]byte // one or two of 32 bytes: derive their secrets at once (hmac-secret-mc); implies HMACSecret
 	LargeBlobKey    bool     // a key for a large blob in the key's storage; resident keys only
-	LargeBlob       string   // room for a large blob (CTAP 2.3): ctap2.LargeBlobRequired or LargeBlobPreferred, which is no error
+	LargeBlob       string   // room for a large blob (CTAP 2.3), ctap2.LargeBlobRequired, or if there is any, LargeBlobPreferred
 
 	// Extensions for relying parties.
 	CredProtect         uint   // 0 or one of the ctap2.CredProtect levels; less is an error

@@ -134,6 +134,9 @@ func (a *Authenticator) exchangePIN(ctx context.Context, u use, pin []byte) (*ct
 	} else {
 		token, err = client.PINToken(ctx, secret, pin)
 	}
+	if errors.Is(err, ctap2.ErrPINPolicyViolation) {
+		a.stale = true // somebody has told the key to want another PIN since
+	}
 	if err != nil {
 		return nil, a.pinRejected(ctx, err, pin)
 	}
