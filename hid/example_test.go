@@ -1,6 +1,7 @@
 package hid_test
 
 import (
+	"context"
 	"fmt"
 	"log"
 
@@ -24,5 +25,24 @@ func Example() {
 		defer d.Close()
 		in, out := d.ReportSizes()
 		fmt.Printf("%v takes reports of %d bytes and sends reports of %d bytes\n", key, out, in)
+	}
+}
+
+// Wait for a key that can be opened: there may be none yet, or its udev rule may not have been applied yet.
+func ExampleWatch() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	keys, events, err := hid.Watch(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, key := range keys {
+		fmt.Println("there is", key)
+	}
+	for e := range events {
+		if e.Kind != hid.Removed && e.Info.Err == nil {
+			fmt.Println("ready:", e.Info)
+			break
+		}
 	}
 }

@@ -16,8 +16,8 @@ import (
 // peer of a Unix-domain socket has gone. The Device is of no further use; Close it.
 var ErrRemoved = errors.New("key removed")
 
-// ErrBusy is wrapped by the error of [Open] when another program is using the key. The error names it where the system
-// tells who it is.
+// ErrBusy is wrapped by the error of [Open] when another program is using the key. The error names it where the
+// system tells who it is.
 var ErrBusy = errors.New("key busy")
 
 // List returns the HID interfaces with a FIDO collection (CTAP 2.2, section 11.2.8.2), in the order in which the
@@ -26,9 +26,9 @@ var ErrBusy = errors.New("key busy")
 //
 // List opens no device, so it neither disturbs a key nor needs permission to use it. (Where Linux's sysfs is hidden, as
 // in some containers, it has to open the nodes that it may read, for a moment, and finds no others. The BSDs give no
-// other way: List misses a key there that another program has open and that this one has never seen before, and, unless its
-// node is in /dev/u2f, a key that the caller may not open.) It knows nothing about Unix-domain sockets. The error wraps
-// [errors.ErrUnsupported] on systems that this package has no backend for.
+// other way: List misses a key there that another program has open and that this one has never seen before, and, unless
+// its node is in /dev/u2f, a key that the caller may not open.) It knows nothing about Unix-domain sockets. The error
+// wraps [errors.ErrUnsupported] on systems that this package has no backend for.
 func List() ([]Info, error) { return list() }
 
 // Open opens the interface at path, which is the Path of an [Info] or "unix:" followed by the path of a socket. It
@@ -37,8 +37,10 @@ func List() ([]Info, error) { return list() }
 // On Linux, Open takes the advisory lock on the node that libfido2 takes, too, and holds it until Close, so that programs
 // use a key in turn. It waits for its turn for up to 1.3 seconds, and then the error wraps [ErrBusy]; opening a key twice
 // in the same program is no exception. Programs that know of no lock, such as browsers, can use the key all the same.
-// The BSDs let only one program at a time have a key open, and Open waits for 0.1 seconds. macOS lets any number of them,
-// but one can seize a key.
+// The BSDs let only one program at a time have a key open, and Open waits for 0.1 seconds. macOS and Windows let any
+// number of them, but one can seize a key.
+//
+// Windows keeps FIDO keys for administrators, since Windows 10 1903: others can List and Watch them, with an Err.
 //
 // The error wraps [io/fs.ErrNotExist] if there is no such node or socket, [io/fs.ErrPermission] if the caller may
 // not use it (the text then says what to do), and [errors.ErrUnsupported] on systems that this package has no

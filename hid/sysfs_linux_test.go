@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // fakeSysfs is a /sys and a /dev with the same links between the same folders as the kernel's.
@@ -202,6 +203,10 @@ func TestListOneBadNodeHidesNoOther(t *testing.T) {
 	s.mkdir(t, filepath.Join(s.class, "hidraw9/device/report_descriptor"))
 	s.add(t, 10, fakeHID{descriptor: append(unhex(t, keyDescriptor), make([]byte, maxDescriptor)...)})
 	s.add(t, 11, fakeKey(t))
+	gone := filepath.Join(s.class, "hidraw12/device") // no link to tell the instance by
+	s.mkdir(t, gone)
+	s.write(t, gone, "report_descriptor", string(unhex(t, keyDescriptor)))
+	s.write(t, gone, "uevent", yubikeyUevent)
 	require.Equal(t, []string{"hidraw1", "hidraw11"}, s.paths(t))
 }
 
@@ -295,11 +300,18 @@ func TestAskNodeRefusesWhatIsNotHidraw(t *testing.T) {
 	file, pipe := filepath.Join(dir, "hidraw0"), filepath.Join(dir, "hidraw1")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	opened, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	require.NoError(t, err)
+	defer unix.Close(opened)
+	_, err = unix.InotifyAddWatch(opened, dir, unix.IN_OPEN)
+	require.NoError(t, err)
 	for _, path := range []string{"/dev/null", file, pipe, dir, filepath.Join(dir, "missing")} {
 		info, ok := askNode(path)
 		require.False(t, ok)
 		require.Empty(t, info)
 	}
+	_, err = unix.Read(opened, make([]byte, 4096))
+	require.ErrorIs(t, err, unix.EAGAIN, "it opened what is no device")
 }
 
 // A key that is plugged in again gets the next number from the kernel, and so is another instance in the same place.

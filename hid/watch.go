@@ -21,7 +21,7 @@ type EventKind uint8
 const (
 	Added   EventKind = iota + 1 // it is there now; its Err says if it can't be opened yet
 	Removed                      // it is gone
-	Changed                      // its Info is another now: most often the caller got the permission to open it, and Err is nil
+	Changed                      // its Info is another now: most often Err, since the caller may open it now, or not any more
 )
 
 // String returns the kind in lower case.
@@ -37,8 +37,8 @@ func (k EventKind) String() string {
 	return "unknown"
 }
 
-// Watch returns which FIDO interfaces there are, as [List] does, and from then on tells what changes, until ctx is done.
-// Then it closes the channel, which happens for no other reason, and leaves nothing behind.
+// Watch returns which FIDO interfaces there are, as [List] does, and from then on tells what changes, until ctx is
+// done. Then it closes the channel, which happens for no other reason, and leaves nothing behind.
 //
 // The events are the difference between what the receiver was told and what is there, so no interface is missed between
 // the list and the first event, or told twice, and a slow receiver costs nothing: what came and went before the

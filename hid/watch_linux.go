@@ -18,17 +18,19 @@ import (
 // changes returns a channel of capacity 1 that gets a value whenever a key may have come, gone or changed. It is
 // subscribed to when changes returns, until ctx is done, and then closed when nothing is left of the subscription.
 //
-// The kernel tells about devices with uevents, and about the permissions of nodes with inotify. Where uevents are not to
-// be had, inotify does for both; what can be heard of neither has to be looked for. Since the kernel doesn't say that it
-// sends no uevents to the network of a user namespace, nobody relies on them there.
+// The kernel tells about devices with uevents, and about the permissions of nodes with inotify. Where uevents are not
+// to be had, inotify does for both; what can be heard of neither has to be looked for. Since the kernel doesn't say
+// that it sends no uevents to the network of a user namespace, nobody relies on them there.
 func changes(ctx context.Context) (<-chan struct{}, error) {
 	changed := make(chan struct{}, 1)
 	var running sync.WaitGroup
-	uevents, ueventsErr := openUevents()
-	if ueventsErr == nil {
+	pause := time.Duration(0)
+	if uevents, err := openUevents(); err == nil {
 		running.Go(func() { listen(ctx, uevents, changed) })
+	} else {
+		pause = settle
 	}
-	nodes, nodesErr := openNodes("/dev", ueventsErr != nil)
+	nodes, nodesErr := openNodes("/dev", pause)
 	if nodesErr == nil {
 		running.Go(func() { listen(ctx, nodes, changed) })
 	}
@@ -73,7 +75,8 @@ const (
 )
 
 func openUevents() (*uevents, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_KOBJECT_UEVENT)
+	const kind = unix.SOCK_DGRAM | unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
+	fd, err := unix.Socket(unix.AF_NETLINK, kind, unix.NETLINK_KOBJECT_UEVENT)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +119,7 @@ func (u *uevents) receive() (message []byte, err error) {
 	return u.buf[:n], nil
 }
 
-// isHidrawUevent says that a message is about a hidraw node. It is "add@/devices/..." and then lines that end in zeroes.
+// isHidrawUevent says that a message, "add@/devices/..." and then lines that end in zeroes, is about a hidraw node.
 func isHidrawUevent(message []byte) bool {
 	return bytes.Contains(message, []byte("\x00SUBSYSTEM=hidraw\x00"))
 }
@@ -124,29 +127,29 @@ func isHidrawUevent(message []byte) bool {
 // nodeWatch is an inotify watch on the folder with the nodes.
 type nodeWatch struct {
 	*os.File
-	alone bool // there are no uevents
-	buf   []byte
+	settle time.Duration // how long after an event to look once more; 0 if there are uevents
+	buf    []byte
 }
 
-// settled is how long to wait after an event before looking once more: the kernel removes the node of a key first and
-// the rest of it some milliseconds later, which it tells by a uevent only.
-const settled = time.Second
+// settle is for where there are no uevents. The kernel removes the node of a key first and the rest of it some
+// milliseconds later, which it tells by a uevent only.
+const settle = time.Second
 
-func openNodes(folder string, alone bool) (*nodeWatch, error) {
+func openNodes(folder string, settle time.Duration) (*nodeWatch, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), "inotify")
 	mask := uint32(unix.IN_ATTRIB | unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_ONLYDIR)
-	if alone {
+	if settle > 0 {
 		mask |= unix.IN_DELETE | unix.IN_MOVED_FROM
 	}
 	if _, err := unix.InotifyAddWatch(fd, folder, mask); err != nil {
 		f.Close()
 		return nil, err
 	}
-	return &nodeWatch{f, alone, make([]byte, 4096)}, nil
+	return &nodeWatch{f, settle, make([]byte, 4096)}, nil
 }
 
 func (w *nodeWatch) next() error {
@@ -159,8 +162,8 @@ func (w *nodeWatch) next() error {
 			return err
 		}
 		relevant, err := isHidrawInotify(w.buf[:n])
-		if err == nil && relevant && w.alone {
-			err = w.SetReadDeadline(time.Now().Add(settled))
+		if err == nil && relevant && w.settle > 0 {
+			err = w.SetReadDeadline(time.Now().Add(w.settle))
 		}
 		if err != nil || relevant {
 			return err
