@@ -111,8 +111,8 @@ func (d *Device) nextReport() ([]byte, error) {
 // key is gone and [io/fs.ErrClosed] once the Device is closed.
 //
 // A key that doesn't take the report makes Write block: for at most 5 seconds on Linux hidraw, where Close can't
-// interrupt it; for as long as the driver waits on macOS and the BSDs, where Close waits for it; until the peer reads or
-// Close is called on a socket.
+// interrupt it, and on Windows, where it can; for as long as the driver waits on macOS and the BSDs, where Close waits
+// for it; until the peer reads or Close is called on a socket.
 func (d *Device) Write(p []byte) (int, error) {
 	if len(p) > d.reports.out.size {
 		return 0, d.fail("write", fmt.Errorf("%d bytes for an output report of %d", len(p), d.reports.out.size))

@@ -158,7 +158,7 @@ func explainOpen(err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("hid: %w: plug the key in", err)
 	case errors.Is(err, windows.ERROR_SHARING_VIOLATION):
-		return fmt.Errorf("hid: %w: close the program that uses the key", err)
+		return fmt.Errorf("hid: %w: %w: close the program that uses it", ErrBusy, err)
 	}
 	return fmt.Errorf("hid: %w", err)
 }
