@@ -78,8 +78,8 @@ func (a *Authenticator) credentialManagement(_ context.Context, c *call, params 
 		return a.enumerateNext(c, last, req.Subcommand)
 	}
 	do, ok := managements[req.Subcommand]
-	if !ok || req.Subcommand == ctap2.SubcommandUpdateUserInformation && c.isPreview() {
-		return nil, ctap2.ErrInvalidSubcommand
+	if !ok || req.Subcommand == ctap2.SubcommandUpdateUserInformation && a.config.Version < CTAP21 {
+		return nil, ctap2.ErrInvalidSubcommand // the preview did not have it
 	}
 	m := &managed{call: c}
 	if m.token, err = a.authorizeManagement(req, sent, do); err != nil {
@@ -92,8 +92,6 @@ func (a *Authenticator) credentialManagement(_ context.Context, c *call, params 
 	}
 	return do.run(a, m)
 }
-
-func (c *call) isPreview() bool { return c.command == ctap2.CommandCredentialManagementPreview }
 
 // authorizeManagement returns the token that the subcommand came with.
 func (a *Authenticator) authorizeManagement(

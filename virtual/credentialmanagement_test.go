@@ -179,6 +179,21 @@ func TestCredentialManagementPreviewUpdatesNobody(t *testing.T) {
 	require.NoError(t, m.DeleteCredential(t.Context(), id))
 }
 
+// A key with both commands gives them the same abilities: libfido2 up to 1.12 knows no other than the preview's.
+func TestCredentialManagementPreviewOfALaterKey(t *testing.T) {
+	t.Parallel()
+	_, client := newKeyWithPIN(t, Config{Preview: true})
+	made := populate(t, client, "a.example")
+	m := manager(t, client)
+	id := ctap2.CredentialDescriptor{ID: made[0].Credential.ID, Type: ctap2.PublicKeyType}
+	for _, m.Preview = range []bool{false, true} {
+		require.Equal(t, []string{"a.example"}, listRPs(t, m))
+		name := fmt.Sprint("renamed ", m.Preview)
+		require.NoError(t, m.UpdateUser(t.Context(), id, ctap2.User{ID: []byte{1}, Name: name}))
+		require.Equal(t, name, listCredentials(t, m, "a.example")[0].User.Name)
+	}
+}
+
 // Whatever the platform does in between, the list is over.
 func TestCredentialManagementForgetsTheList(t *testing.T) {
 	t.Parallel()
