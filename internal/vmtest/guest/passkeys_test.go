@@ -6,13 +6,11 @@ import (
 	"encoding/base64"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/keyfob-go/keyfob/authenticator"
-	"github.com/keyfob-go/keyfob/ctap2"
 	"github.com/keyfob-go/keyfob/virtual"
 )
 
@@ -98,37 +96,4 @@ func TestTokenKeepsLargeBlobs(t *testing.T) {
 	require.Equal(t, "blob of keyfob", string(got))
 	token(t, "-D", "-b", "-n", rpID, key.Path)
 	require.NotContains(t, token(t, "-L", "-b", key.Path), "00: ")
-}
-
-// TestTokenConfigures switches what fido2-token can switch.
-func TestTokenConfigures(t *testing.T) {
-	key := attachSoftKey(t, virtual.Config{EnterpriseAttestation: true, Preview: true})
-	setPIN(t, key, pin)
-	token(t, "-S", "-a", key.Path)
-	require.Contains(t, token(t, "-I", key.Path), " ep,")
-	token(t, "-S", "-u", key.Path)
-	require.Contains(t, token(t, "-I", key.Path), " alwaysUv,")
-	token(t, "-S", "-m", rpID, key.Path)
-	token(t, "-S", "-l", "6", key.Path)
-	require.Contains(t, token(t, "-I", key.Path), "minpinlen: 6")
-	token(t, "-S", "-f", key.Path)
-	require.Contains(t, token(t, "-I", key.Path), "pin change required: true")
-}
-
-// TestTokenKnowsFingers enrols, names, lists and forgets a finger.
-func TestTokenKnowsFingers(t *testing.T) {
-	key := attachSoftKey(t, virtual.Config{Preview: true, Finger: func(context.Context, virtual.Prompt) (virtual.Sample, error) {
-		return virtual.Sample{Finger: "index", Status: ctap2.SampleGood}, nil
-	}})
-	setPIN(t, key, pin)
-	token(t, "-S", "-e", key.Path)
-	listed := token(t, "-L", "-e", key.Path)
-	fields := strings.Fields(listed)
-	require.GreaterOrEqual(t, len(fields), 2, listed)
-	token(t, "-S", "-e", "-i", fields[1], "-n", "index", key.Path)
-	require.Contains(t, token(t, "-L", "-e", key.Path), "index")
-	require.Contains(t, token(t, "-I", key.Path), " uv,")
-	token(t, "-D", "-e", "-i", fields[1], key.Path)
-	none := runTool(t, pin+"\n", "fido2-token", "-L", "-e", key.Path)
-	require.Contains(t, none.stderr, "FIDO_ERR_INVALID_OPTION", "how a key says that there is none")
 }
