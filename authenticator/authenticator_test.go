@@ -263,6 +263,7 @@ func TestKindOf(t *testing.T) {
 		{nil, KindOther},
 		{errors.New("?"), KindOther},
 		{hid.ErrRemoved, KindRemoved},
+		{hid.ErrBusy, KindBusy},
 		{&fs.PathError{Op: "open", Path: "/dev/hidraw0", Err: fs.ErrPermission}, KindPermission},
 		{fs.ErrNotExist, KindNoDevice},
 		{errors.ErrUnsupported, KindUnsupported},

@@ -108,10 +108,13 @@ func TestLockOwner(t *testing.T) {
 }
 
 func FuzzLockOwner(f *testing.F) {
-	f.Add(procLocks, "00:05:317")
-	f.Add("1: FLOCK  ADVISORY  WRITE 99999999999999999999 x 0 EOF", "x")
-	f.Fuzz(func(t *testing.T, locks, file string) {
-		require.GreaterOrEqual(t, lockOwner([]byte(locks), file), 0)
+	f.Add(procLocks, 33, uint64(317))
+	f.Add("1: FLOCK  ADVISORY  WRITE 99999999999999999999 x 0 EOF", 1, uint64(0))
+	f.Fuzz(func(t *testing.T, others string, pid int, inode uint64) {
+		file := fmt.Sprintf("00:05:%d", inode)
+		require.GreaterOrEqual(t, lockOwner([]byte(others), file), 0)
+		line := fmt.Sprintf("1: FLOCK  ADVISORY  WRITE %d %s 0 EOF\n", pid, file)
+		require.Equal(t, max(pid, 0), lockOwner([]byte(line+others), file), "the first line counts")
 	})
 }
 
