@@ -8,9 +8,10 @@ import (
 	"github.com/keyfob-go/keyfob/ctap2"
 )
 
-// EnableEnterpriseAttestation lets the key identify itself to the relying parties that it was made for, until it is reset.
-// It asks for the PIN, or lets the key verify the user, unless a call that did so is not long past or the key has neither.
-// Keys that cannot do that give an error that wraps [ErrUnsupported], as do the other methods that change settings.
+// EnableEnterpriseAttestation lets the key identify itself to the relying parties that it was made for, until it is
+// reset. It asks for the PIN, or lets the key verify the user, unless a call that did so is not long past or the key
+// has neither. Keys that cannot do that give an error that wraps [ErrUnsupported], as do the other methods that
+// change settings.
 func (a *Authenticator) EnableEnterpriseAttestation(ctx context.Context) error {
 	return a.run(ctx, "enable enterprise attestation", func(ctx context.Context) error {
 		enabled, supported := a.Info().Option("ep")
@@ -26,8 +27,8 @@ func (a *Authenticator) EnableEnterpriseAttestation(ctx context.Context) error {
 	})
 }
 
-// ToggleAlwaysUV makes the key verify the user always, or no longer: the option alwaysUv of [Authenticator.Info] says which.
-// It asks as [Authenticator.EnableEnterpriseAttestation] does. Some keys cannot be made to stop.
+// ToggleAlwaysUV makes the key verify the user always, or no longer: the option alwaysUv of [Authenticator.Info] says
+// which. It asks as [Authenticator.EnableEnterpriseAttestation] does. Some keys cannot be made to stop.
 func (a *Authenticator) ToggleAlwaysUV(ctx context.Context) error {
 	return a.run(ctx, "toggle always UV", func(ctx context.Context) error {
 		if _, supported := a.Info().Option("alwaysUv"); !supported {
@@ -47,8 +48,8 @@ type MinPINLengthOptions struct {
 	PINComplexityPolicy bool     // refuse simple PINs (CTAP 2.2), until the key is reset
 }
 
-// SetMinPINLength changes what PINs the key takes. A PIN that is too short for a new length must be changed before it is
-// next used. It asks as [Authenticator.EnableEnterpriseAttestation] does.
+// SetMinPINLength changes what PINs the key takes. A PIN that is too short for a new length must be changed before it
+// is next used. It asks as [Authenticator.EnableEnterpriseAttestation] does.
 func (a *Authenticator) SetMinPINLength(ctx context.Context, o *MinPINLengthOptions) error {
 	return a.run(ctx, "set the minimum PIN length", func(ctx context.Context) error {
 		if err := a.checkMinPINLength(o); err != nil {
@@ -75,7 +76,7 @@ func (a *Authenticator) checkMinPINLength(o *MinPINLengthOptions) error {
 	case o.MinPINLength < 0 || uint64(o.MinPINLength) > info.MaxPINLength:
 		return fmt.Errorf("%w: minimum PIN length of %d, at most %d", ErrInvalidOptions, o.MinPINLength, info.MaxPINLength)
 	case o.MinPINLength > 0 && uint64(o.MinPINLength) < info.MinPINLength:
-		return fmt.Errorf("%w: the minimum PIN length is %d and can only grow", ctap2.ErrPINPolicyViolation, info.MinPINLength)
+		return fmt.Errorf("%w: the minimum length is %d and can only grow", ctap2.ErrPINPolicyViolation, info.MinPINLength)
 	case uint64(len(o.RPIDs)) > info.MaxRPIDsForSetMinPINLength:
 		return fmt.Errorf("%w: it stores %d RP IDs", ErrUnsupported, info.MaxRPIDsForSetMinPINLength)
 	case o.ForcePINChange && !isOn(info, "clientPin"):
@@ -86,8 +87,8 @@ func (a *Authenticator) checkMinPINLength(o *MinPINLengthOptions) error {
 	return nil
 }
 
-// EnableLongTouchForReset makes the key want a touch of several seconds before it resets itself, until it is reset (CTAP
-// 2.3). It asks as [Authenticator.EnableEnterpriseAttestation] does.
+// EnableLongTouchForReset makes the key want a touch of several seconds before it resets itself, until it is reset
+// (CTAP 2.3). It asks as [Authenticator.EnableEnterpriseAttestation] does.
 func (a *Authenticator) EnableLongTouchForReset(ctx context.Context) error {
 	return a.run(ctx, "enable long touch for reset", func(ctx context.Context) error {
 		if a.Info().AuthenticatorConfigCommands == nil { // it did not exist before there was such a list
@@ -99,8 +100,9 @@ func (a *Authenticator) EnableLongTouchForReset(ctx context.Context) error {
 	})
 }
 
-// VendorPrototype sends a setting of the key's maker by its number, which must be in Info().VendorPrototypeConfigCommands.
-// Its parameters have keys from 2 on. It asks as [Authenticator.EnableEnterpriseAttestation] does.
+// VendorPrototype sends a setting of the key's maker by its number, which must be in
+// Info().VendorPrototypeConfigCommands. Its parameters have keys from 2 on. It asks as
+// [Authenticator.EnableEnterpriseAttestation] does.
 func (a *Authenticator) VendorPrototype(ctx context.Context, command uint64, params map[uint64]any) error {
 	return a.run(ctx, "vendor prototype", func(ctx context.Context) error {
 		if !slices.Contains(a.Info().VendorPrototypeConfigCommands, command) {
@@ -120,17 +122,18 @@ func (a *Authenticator) configure(
 	if !isOn(info, "authnrCfg") || !takesConfig(info, sub) {
 		return fmt.Errorf("%w: no such setting", ErrUnsupported)
 	}
-	q := uvQuestion{permissions: ctap2.PermissionAuthenticatorConfig}
-	if sub == ctap2.SubcommandToggleAlwaysUV && !isProtected(info) {
-		return a.changes(ctx, func() error { return command(&ctap2.AuthenticatorConfig{Client: a.client(0)}) })
+	set := func(token *ctap2.Token) error {
+		c := &ctap2.AuthenticatorConfig{Client: a.client(0), Token: token}
+		return a.changes(ctx, func() error { return command(c) })
 	}
-	return a.managed(ctx, q, func(token *ctap2.Token) error {
-		return a.changes(ctx, func() error { return command(&ctap2.AuthenticatorConfig{Client: a.client(0), Token: token}) })
-	})
+	if sub == ctap2.SubcommandToggleAlwaysUV && !isProtected(info) { // or nobody could ever switch it off
+		return set(nil)
+	}
+	return a.managed(ctx, uvQuestion{permissions: ctap2.PermissionAuthenticatorConfig}, set)
 }
 
-// takesConfig says whether the key takes a subcommand. A key of CTAP 2.3 lists them (section 6.4), but vendors' own have
-// another list.
+// takesConfig says whether the key takes a subcommand. A key of CTAP 2.3 lists them (section 6.4), but vendors' own
+// have another list.
 func takesConfig(info *ctap2.Info, sub ctap2.Subcommand) bool {
 	switch {
 	case sub == ctap2.SubcommandVendorPrototype:

@@ -21,7 +21,7 @@ type ResidentCredentials struct {
 
 // ResidentRP is a relying party with its credentials.
 type ResidentRP struct {
-	RP          ctap2.RelyingParty // as the key tells it: cut off if Truncated, and possibly in the middle of a character
+	RP          ctap2.RelyingParty // as the key tells it: cut off, maybe within a character, if Truncated
 	RPIDHash    [sha256.Size]byte  // of the whole ID
 	Truncated   bool               // RP.ID is not the whole ID
 	Credentials []ResidentCredential
@@ -40,9 +40,9 @@ type ResidentCredential struct {
 // maxResident is more credentials than any key holds.
 const maxResident = 4096
 
-// Credentials returns all resident credentials of the key. It asks for the PIN, or lets the key verify the user, unless a
-// call that did so is not long past. A key without credentials gives an empty list. Keys that cannot list their
-// credentials, all those from before CTAP 2.1 or its preview, give an error that wraps [ErrUnsupported].
+// Credentials returns all resident credentials of the key. It asks for the PIN, or lets the key verify the user,
+// unless a call that did so is not long past. A key without credentials gives an empty list. Keys that cannot list
+// their credentials, all those from before CTAP 2.1 or its preview, give an error that wraps [ErrUnsupported].
 func (a *Authenticator) Credentials(ctx context.Context) (*ResidentCredentials, error) {
 	var list *ResidentCredentials
 	err := a.run(ctx, "credentials", func(ctx context.Context) error {
@@ -57,8 +57,9 @@ func (a *Authenticator) Credentials(ctx context.Context) (*ResidentCredentials, 
 	return list, nil
 }
 
-// DeleteCredential deletes a resident credential. It asks as [Authenticator.Credentials] does. A key that does not hold the
-// credential gives an error of [KindNoMatch]. The credential's large blob stays: see [Authenticator.CollectLargeBlobs].
+// DeleteCredential deletes a resident credential. It asks as [Authenticator.Credentials] does. A key that does not
+// hold the credential gives an error of [KindNoMatch]. The credential's large blob stays: see
+// [Authenticator.CollectLargeBlobs].
 func (a *Authenticator) DeleteCredential(ctx context.Context, id []byte) error {
 	return a.run(ctx, "delete credential", func(ctx context.Context) error {
 		if err := checkCredentialID(id); err != nil {
@@ -70,9 +71,9 @@ func (a *Authenticator) DeleteCredential(ctx context.Context, id []byte) error {
 	})
 }
 
-// UpdateUser replaces the user's names in a resident credential; a name that is empty is removed. The user's ID must be the
-// one of the credential, which cannot change. It asks as [Authenticator.Credentials] does. Keys of the preview of CTAP
-// 2.1 give an error that wraps [ErrUnsupported].
+// UpdateUser replaces the user's names in a resident credential; a name that is empty is removed. The user's ID must
+// be the one of the credential, which cannot change. It asks as [Authenticator.Credentials] does. Keys of the preview
+// of CTAP 2.1 give an error that wraps [ErrUnsupported].
 func (a *Authenticator) UpdateUser(ctx context.Context, id []byte, user ctap2.User) error {
 	return a.run(ctx, "update user", func(ctx context.Context) error {
 		if err := checkCredentialID(id); err != nil {
@@ -124,8 +125,8 @@ func (a *Authenticator) changesStore(command func() error) error {
 	return command()
 }
 
-// listCredentials asks for the number of credentials, then for each relying party, then for each credential: one command
-// for each of them.
+// listCredentials asks for the number of credentials, then for each relying party, then for each credential: one
+// command for each of them.
 func listCredentials(ctx context.Context, m *ctap2.CredentialManagement) (*ResidentCredentials, error) {
 	existing, remaining, err := m.Metadata(ctx)
 	if err != nil {
@@ -213,7 +214,8 @@ func residentCredential(r *ctap2.CredentialManagementResponse) ResidentCredentia
 		LargeBlobKey:      r.LargeBlobKey,
 		ThirdPartyPayment: r.ThirdPartyPayment,
 	}
-	if key, err := cose.ParseKey(r.PublicKey); err == nil { // a key of no use must not keep a credential from being deleted
+	// A public key of no use must not keep a credential from being seen and deleted.
+	if key, err := cose.ParseKey(r.PublicKey); err == nil {
 		c.PublicKey = key
 	}
 	return c

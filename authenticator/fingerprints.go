@@ -9,8 +9,8 @@ import (
 	"github.com/keyfob-go/keyfob/ctap2"
 )
 
-// FingerprintSensor describes the key's fingerprint sensor. It asks for nothing. Keys without one give an error that wraps
-// [ErrUnsupported], as do the other methods for fingerprints.
+// FingerprintSensor describes the key's fingerprint sensor. It asks for nothing. Keys without one give an error that
+// wraps [ErrUnsupported], as do the other methods for fingerprints.
 func (a *Authenticator) FingerprintSensor(ctx context.Context) (sensor *ctap2.SensorInfo, err error) {
 	err = a.run(ctx, "fingerprint sensor", func(ctx context.Context) error {
 		preview, err := a.offersFingerprints()
@@ -23,8 +23,8 @@ func (a *Authenticator) FingerprintSensor(ctx context.Context) (sensor *ctap2.Se
 	return sensor, err
 }
 
-// Fingerprints returns the enrolled fingers, whose names may be empty. It asks for the PIN, or lets the key verify the user,
-// unless a call that did so is not long past.
+// Fingerprints returns the enrolled fingers, whose names may be empty. It asks for the PIN, or lets the key verify
+// the user, unless a call that did so is not long past.
 func (a *Authenticator) Fingerprints(ctx context.Context) (fingers []ctap2.TemplateInfo, err error) {
 	err = a.run(ctx, "fingerprints", func(ctx context.Context) error {
 		return a.manageFingerprints(ctx, 0, func(b *ctap2.BioEnrollment) (err error) {
@@ -50,9 +50,9 @@ func listFingerprints(ctx context.Context, b *ctap2.BioEnrollment) ([]ctap2.Temp
 	return fingers, err
 }
 
-// EnrollFingerprint teaches the key a finger, which the user lays on the sensor several times, and returns the finger's ID,
-// to name it with [Authenticator.RenameFingerprint]. It asks as [Authenticator.Fingerprints] does; the key needs a PIN
-// before it takes a finger.
+// EnrollFingerprint teaches the key a finger, which the user lays on the sensor several times, and returns the
+// finger's ID, to name it with [Authenticator.RenameFingerprint]. It asks as [Authenticator.Fingerprints] does; the
+// key needs a PIN before it takes a finger.
 //
 // Unless it is nil, progress is called after each sample, good or bad; its Status says in words what to do better. An
 // event tells when the key waits for the finger. When ctx is done the key is told to forget the finger.
@@ -74,8 +74,8 @@ func (a *Authenticator) EnrollFingerprint(ctx context.Context, progress func(cta
 	return id, nil
 }
 
-// RenameFingerprint gives an enrolled finger a name, which has at least one byte and at most as many as the sensor says. It
-// asks as [Authenticator.Fingerprints] does.
+// RenameFingerprint gives an enrolled finger a name, which has at least one byte and at most as many as the sensor
+// says. It asks as [Authenticator.Fingerprints] does.
 func (a *Authenticator) RenameFingerprint(ctx context.Context, id []byte, name string) error {
 	return a.run(ctx, "rename a fingerprint", func(ctx context.Context) error {
 		if len(id) == 0 || name == "" {
@@ -163,8 +163,8 @@ func captureRest(
 	return fmt.Errorf("%w: it wants more than %d samples", ErrInvalidResponse, maxSamples)
 }
 
-// cancelEnrollment tells the key to forget the finger, also when ctx is done. A key that does not listen does so by itself
-// when it is next asked for something else.
+// cancelEnrollment tells the key to forget the finger, also when ctx is done. A key that does not listen does so by
+// itself when it is next asked for something else.
 func cancelEnrollment(ctx context.Context, b *ctap2.BioEnrollment) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 	defer cancel()

@@ -8,11 +8,12 @@ import (
 	"github.com/keyfob-go/keyfob/ctap2"
 )
 
-// LargeBlobs reads the large blobs of all credentials, which are encrypted with the largeBlobKey of their credentials:
-// [ctap2.LargeBlobArray.Get]. It asks for nothing. Changes to the result change nothing on the key.
+// LargeBlobs reads the large blobs of all credentials, which are encrypted with the largeBlobKey of their
+// credentials: [ctap2.LargeBlobArray.Get]. It asks for nothing. Changes to the result change nothing on the key.
 //
-// Keys without large blobs give an error that wraps [ErrUnsupported], as do the other methods for them. One that wraps
-// [ctap2.ErrLargeBlobArray] says that what is stored is damaged; only [Authenticator.EraseLargeBlobs] will overwrite it.
+// Keys without large blobs give an error that wraps [ErrUnsupported], as do the other methods for them. One that
+// wraps [ctap2.ErrLargeBlobArray] says that what is stored is damaged; only [Authenticator.EraseLargeBlobs] will
+// overwrite it.
 func (a *Authenticator) LargeBlobs(ctx context.Context) (blobs *ctap2.LargeBlobArray, err error) {
 	err = a.run(ctx, "large blobs", func(ctx context.Context) error {
 		if err := a.offersLargeBlobs(); err != nil {
@@ -24,36 +25,34 @@ func (a *Authenticator) LargeBlobs(ctx context.Context) (blobs *ctap2.LargeBlobA
 	return blobs, err
 }
 
-// SetLargeBlob stores the blob of a credential, in the place of the one before, given the credential's largeBlobKey of 32
-// bytes. It is compressed. It asks for the PIN, or lets the key verify the user, unless a call that did so is not long
-// past or the key has neither. When there is no room the error wraps [ctap2.ErrLargeBlobStorageFull].
+// SetLargeBlob stores the blob of a credential, in the place of the one before, given the credential's largeBlobKey
+// of 32 bytes. It is compressed. It asks for the PIN, or lets the key verify the user, unless a call that did so is
+// not long past or the key has neither. When there is no room the error wraps [ctap2.ErrLargeBlobStorageFull].
 func (a *Authenticator) SetLargeBlob(ctx context.Context, key, blob []byte) error {
 	return a.run(ctx, "set a large blob", func(ctx context.Context) error {
 		if err := new(ctap2.LargeBlobArray).Set(key, blob); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalidOptions, err)
 		}
-		return a.changeLargeBlobs(ctx, ctap2.PermissionLargeBlobWrite, func(blobs *ctap2.LargeBlobArray, _ *ctap2.Token) (bool, error) {
-			return true, blobs.Set(key, blob)
-		})
+		set := func(blobs *ctap2.LargeBlobArray, _ *ctap2.Token) (bool, error) { return true, blobs.Set(key, blob) }
+		return a.changeLargeBlobs(ctx, ctap2.PermissionLargeBlobWrite, set)
 	})
 }
 
-// DeleteLargeBlob deletes the blob of a credential, given the credential's largeBlobKey of 32 bytes. If there is none nothing
-// happens. It asks as [Authenticator.SetLargeBlob] does.
+// DeleteLargeBlob deletes the blob of a credential, given the credential's largeBlobKey of 32 bytes. If there is none
+// nothing happens. It asks as [Authenticator.SetLargeBlob] does.
 func (a *Authenticator) DeleteLargeBlob(ctx context.Context, key []byte) error {
 	return a.run(ctx, "delete a large blob", func(ctx context.Context) error {
 		if _, err := new(ctap2.LargeBlobArray).Delete(key); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalidOptions, err)
 		}
-		return a.changeLargeBlobs(ctx, ctap2.PermissionLargeBlobWrite, func(blobs *ctap2.LargeBlobArray, _ *ctap2.Token) (bool, error) {
-			return blobs.Delete(key)
-		})
+		drop := func(blobs *ctap2.LargeBlobArray, _ *ctap2.Token) (bool, error) { return blobs.Delete(key) }
+		return a.changeLargeBlobs(ctx, ctap2.PermissionLargeBlobWrite, drop)
 	})
 }
 
-// CollectLargeBlobs deletes the blobs whose credentials are no longer on the key and returns how many it were. Entries that
-// are no large blobs of CTAP 2.3 stay. It asks as [Authenticator.SetLargeBlob] does, once, and needs a key that lists its
-// credentials as well.
+// CollectLargeBlobs deletes the blobs whose credentials are no longer on the key and returns how many it were.
+// Entries that are no large blobs of CTAP 2.3 stay. It asks as [Authenticator.SetLargeBlob] does, once, and needs a
+// key that lists its credentials as well.
 func (a *Authenticator) CollectLargeBlobs(ctx context.Context) (removed int, err error) {
 	const permissions = ctap2.PermissionLargeBlobWrite | ctap2.PermissionCredentialManagement
 	err = a.run(ctx, "collect large blobs", func(ctx context.Context) error {
@@ -91,8 +90,8 @@ func (a *Authenticator) largeBlobKeys(ctx context.Context, token *ctap2.Token) (
 	return keys, nil
 }
 
-// EraseLargeBlobs deletes the large blobs of all credentials and all programs, also if what is stored is damaged. It asks as
-// [Authenticator.SetLargeBlob] does.
+// EraseLargeBlobs deletes the large blobs of all credentials and all programs, also if what is stored is damaged. It
+// asks as [Authenticator.SetLargeBlob] does.
 func (a *Authenticator) EraseLargeBlobs(ctx context.Context) error {
 	return a.run(ctx, "erase large blobs", func(ctx context.Context) error {
 		if err := a.offersLargeBlobs(); err != nil {
@@ -109,13 +108,16 @@ func (a *Authenticator) offersLargeBlobs() error {
 	return err
 }
 
+// largeBlobChange changes an array, and says whether it did.
+type largeBlobChange func(*ctap2.LargeBlobArray, *ctap2.Token) (changed bool, err error)
+
 // maxLargeBlobWrites is how often a change is tried while other programs write at the same time.
 const maxLargeBlobWrites = 3
 
-// changeLargeBlobs reads what is there, lets change change it, and writes it if that says so. The user is asked before all
-// that, so that another program has no time to write in between; if one does, everything begins anew.
+// changeLargeBlobs reads what is there, lets change change it, and writes it if that says so. The user is asked
+// before all that, so that another program has no time to write in between; if one does, everything begins anew.
 func (a *Authenticator) changeLargeBlobs(
-	ctx context.Context, permissions ctap2.Permission, change func(*ctap2.LargeBlobArray, *ctap2.Token) (bool, error),
+	ctx context.Context, permissions ctap2.Permission, change largeBlobChange,
 ) error {
 	if err := a.offersLargeBlobs(); err != nil {
 		return err
@@ -131,9 +133,7 @@ func (a *Authenticator) changeLargeBlobs(
 	})
 }
 
-func (a *Authenticator) changeLargeBlobsOnce(
-	ctx context.Context, token *ctap2.Token, change func(*ctap2.LargeBlobArray, *ctap2.Token) (bool, error),
-) error {
+func (a *Authenticator) changeLargeBlobsOnce(ctx context.Context, token *ctap2.Token, change largeBlobChange) error {
 	blobs, err := a.readLargeBlobs(ctx)
 	if err != nil {
 		return err
@@ -145,8 +145,8 @@ func (a *Authenticator) changeLargeBlobsOnce(
 	return a.writeLargeBlobs(ctx, token, blobs)
 }
 
-// writeBlobOf stores the large blob of the credential that has just signed, and notes whether that worked: the signature is
-// good in any case.
+// writeBlobOf stores the large blob of the credential that has just signed, and notes whether that worked: the
+// signature is good in any case.
 func (a *Authenticator) writeBlobOf(ctx context.Context, signed *Assertion, blob []byte, token *ctap2.Token) error {
 	if signed.LargeBlobKey == nil {
 		return nil
@@ -162,8 +162,8 @@ func (a *Authenticator) writeBlobOf(ctx context.Context, signed *Assertion, blob
 	return err
 }
 
-// fragmentSize is how many bytes of the array go into a message (CTAP 2.3, section 6.10.2): what a key takes, but not more
-// than a transport does.
+// fragmentSize is how many bytes of the array go into a message (CTAP 2.3, section 6.10.2): what a key takes, but not
+// more than a transport does.
 func (a *Authenticator) fragmentSize() int {
 	const overhead, maxMessage = 64, 7609
 	return int(min(a.Info().MaxMsgSize, maxMessage)) - overhead

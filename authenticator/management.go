@@ -8,8 +8,8 @@ import (
 )
 
 // keptToken is the token of the last management command. It opens the next one as well, so that who lists and then
-// deletes is asked for the PIN once. The key decides for how long: ten minutes at most, less if it is not used, and not
-// after anybody got another token (CTAP 2.3, section 6.5.2.1).
+// deletes is asked for the PIN once. The key decides for how long: ten minutes at most, less if it is not used, and
+// not after anybody got another token (CTAP 2.3, section 6.5.2.1).
 type keptToken struct {
 	token       *ctap2.Token
 	permissions ctap2.Permission
@@ -35,8 +35,8 @@ func (k *keptToken) keep(token *ctap2.Token, permissions ctap2.Permission) error
 	return nil
 }
 
-// managed runs a command that needs a token, or may need one: the one of the last time if the key still takes it, else
-// one that the user is asked for. The command may run twice.
+// managed runs a command that needs a token, or may need one: the one of the last time if the key still takes it,
+// else one that the user is asked for. The command may run twice.
 func (a *Authenticator) managed(ctx context.Context, q uvQuestion, command func(*ctap2.Token) error) error {
 	if a.kept.token != nil && a.kept.permissions&q.permissions == q.permissions {
 		err := command(a.kept.token)
@@ -57,8 +57,8 @@ func (a *Authenticator) managed(ctx context.Context, q uvQuestion, command func(
 	})
 }
 
-// offers returns an error unless one of the options is there, and says whether it is the second, for the commands of CTAP
-// 2.1-PRE. Where it matters whether an option is there at all, but not what it says, listed is true.
+// offers returns an error unless one of the options is there, and says whether it is the second, for the commands of
+// CTAP 2.1-PRE. Where it matters whether an option is there at all, but not what it says, listed is true.
 func (a *Authenticator) offers(what, option, previewOption string, listed bool) (preview bool, err error) {
 	for i, name := range []string{option, previewOption} {
 		if on, present := a.Info().Option(name); on || listed && present {
@@ -68,8 +68,8 @@ func (a *Authenticator) offers(what, option, previewOption string, listed bool) 
 	return false, fmt.Errorf("%w: no %s", ErrUnsupported, what)
 }
 
-// changes runs a command after which the key says other things about itself, and asks it for them. The change is made even
-// if it does not answer; then the next operation asks again.
+// changes runs a command after which the key says other things about itself, and asks it for them. The change is made
+// even if it does not answer; then the next operation asks again.
 func (a *Authenticator) changes(ctx context.Context, command func() error) error {
 	if err := a.change(command); err != nil {
 		return err

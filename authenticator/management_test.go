@@ -172,3 +172,14 @@ func decodeParams[Request, Params any](t *testing.T, b []byte) (*Request, *Param
 	}
 	return req, params
 }
+
+func TestKindsOfManagement(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]Kind{
+		ctap2.ErrFPDatabaseFull: KindStoreFull, ctap2.ErrLargeBlobStorageFull: KindStoreFull,
+		ctap2.ErrIntegrityFailure: KindProtocol, ctap2.ErrUnauthorizedPermission: KindUnsupported,
+		ctap2.ErrPINPolicyViolation: KindPINPolicy, ctap2.ErrLargeBlobArray: KindProtocol, ctap2.ErrLargeBlob: KindProtocol,
+	} {
+		require.Equal(t, want, KindOf(err), "%v", err)
+	}
+}

@@ -7,10 +7,10 @@ import (
 	"github.com/keyfob-go/keyfob/ctap2"
 )
 
-// PersistentToken verifies the user and returns a secret with which this program can list the key's credentials from then
-// on without asking anybody, until the PIN is changed or the key is reset: [Authenticator.CredentialsReadOnly]. It also
-// recognizes the key: [Authenticator.Identifier]. Who keeps it must keep it as safe as the list of the user's accounts.
-// Keys without the option perCredMgmtRO (CTAP 2.2) give an error that wraps [ErrUnsupported].
+// PersistentToken verifies the user and returns a secret with which this program can list the key's credentials from
+// then on without asking anybody, until the PIN is changed or the key is reset: [Authenticator.CredentialsReadOnly].
+// It also recognizes the key: [Authenticator.Identifier]. Who keeps it must keep it as safe as the list of the user's
+// accounts. Keys without the option perCredMgmtRO (CTAP 2.2) give an error that wraps [ErrUnsupported].
 func (a *Authenticator) PersistentToken(ctx context.Context) ([]byte, error) {
 	var persistent []byte
 	err := a.run(ctx, "persistent token", func(ctx context.Context) error {
@@ -29,8 +29,8 @@ func (a *Authenticator) PersistentToken(ctx context.Context) ([]byte, error) {
 	return persistent, nil
 }
 
-// CredentialsReadOnly is [Authenticator.Credentials] with what [Authenticator.PersistentToken] returned: nobody is asked for
-// anything. When the token holds no longer the error wraps ctap2.ErrPINAuthInvalid.
+// CredentialsReadOnly is [Authenticator.Credentials] with what [Authenticator.PersistentToken] returned: nobody is
+// asked for anything. When the token holds no longer the error wraps ctap2.ErrPINAuthInvalid.
 func (a *Authenticator) CredentialsReadOnly(ctx context.Context, persistent []byte) (*ResidentCredentials, error) {
 	var list *ResidentCredentials
 	err := a.run(ctx, "credentials", func(ctx context.Context) error {
@@ -50,9 +50,9 @@ func (a *Authenticator) CredentialsReadOnly(ctx context.Context, persistent []by
 	return list, nil
 }
 
-// Identifier returns, given what [Authenticator.PersistentToken] returned, 16 bytes that tell this key from all others until
-// it is reset. The key does not prove them: a copy that knows the token can say the same. Keys that have no identifier
-// give an error that wraps [ErrUnsupported].
+// Identifier returns, given what [Authenticator.PersistentToken] returned, 16 bytes that tell this key from all
+// others until it is reset. The key does not prove them: a copy that knows the token can say the same. Keys that have
+// no identifier give an error that wraps [ErrUnsupported].
 func (a *Authenticator) Identifier(persistent []byte) (id [16]byte, err error) {
 	info := a.Info()
 	if len(info.EncIdentifier) == 0 {
@@ -68,9 +68,9 @@ func (a *Authenticator) Identifier(persistent []byte) (id [16]byte, err error) {
 	return id, nil
 }
 
-// CredStoreState asks the key anew and returns, given what [Authenticator.PersistentToken] returned, 16 bytes that are
-// others as soon as a resident credential was made, changed or deleted: a list need not be read again before. Keys
-// from before CTAP 2.3 give an error that wraps [ErrUnsupported].
+// CredStoreState asks the key anew and returns, given what [Authenticator.PersistentToken] returned, 16 bytes that
+// are others as soon as a resident credential was made, changed or deleted: a list need not be read again before.
+// Keys from before CTAP 2.3 give an error that wraps [ErrUnsupported].
 func (a *Authenticator) CredStoreState(ctx context.Context, persistent []byte) (state [16]byte, err error) {
 	err = a.run(ctx, "state of the credentials", func(ctx context.Context) error {
 		if len(a.Info().EncCredStoreState) == 0 {

@@ -39,8 +39,8 @@ type BioEnrollmentParams struct {
 	TimeoutMilliseconds  uint64 `cbor:"3,keyasint,omitempty"`
 }
 
-// BioEnrollmentResponse holds the members of every answer to authenticatorBioEnrollment. Its numbers are untrusted and
-// may be as large as they like.
+// BioEnrollmentResponse holds the members of every answer to authenticatorBioEnrollment. Its numbers are untrusted
+// and may be as large as they like.
 type BioEnrollmentResponse struct {
 	Modality                *uint64         `cbor:"1,keyasint,omitempty"`
 	FingerprintKind         *uint64         `cbor:"2,keyasint,omitempty"`
@@ -113,8 +113,8 @@ func (s SampleStatus) String() string {
 	return fmt.Sprintf("sample status 0x%02x", uint64(s))
 }
 
-// BioEnrollment sends authenticatorBioEnrollment, to manage the fingerprints of an authenticator. Each method sends one
-// command.
+// BioEnrollment sends authenticatorBioEnrollment, to manage the fingerprints of an authenticator. Each method sends
+// one command.
 type BioEnrollment struct {
 	Client  *Client
 	Token   *Token // with PermissionBioEnrollment; not needed to ask for the modality and the sensor, and to cancel
@@ -154,9 +154,11 @@ func (b *BioEnrollment) SensorInfo(ctx context.Context) (*SensorInfo, error) {
 	}, nil
 }
 
-// EnrollBegin begins to enrol a finger and waits for its first sample (enrollBegin). A timeout of zero leaves it to the
-// authenticator how long it waits.
-func (b *BioEnrollment) EnrollBegin(ctx context.Context, timeout time.Duration) (templateID []byte, s Sample, err error) {
+// EnrollBegin begins to enrol a finger and waits for its first sample (enrollBegin). A timeout of zero leaves it to
+// the authenticator how long it waits.
+func (b *BioEnrollment) EnrollBegin(
+	ctx context.Context, timeout time.Duration,
+) (templateID []byte, s Sample, err error) {
 	resp, err := b.authenticated(ctx, SubcommandEnrollBegin, enrollParams(nil, timeout))
 	if err != nil {
 		return nil, Sample{}, err

@@ -235,8 +235,8 @@ type Token struct {
 	key      []byte
 }
 
-// NewToken returns the token that [Token.Secret] took out of another: 32 bytes, with protocol 1 any multiple of 16 up to 64.
-// It keeps nothing of key.
+// NewToken returns the token that [Token.Secret] took out of another: 32 bytes, with protocol 1 any multiple of 16 up
+// to 64. It keeps nothing of key.
 func NewToken(p PINProtocol, key []byte) (*Token, error) {
 	if p != PINProtocol1 && p != PINProtocol2 || len(key)%aes.BlockSize != 0 || !validTokenSize(p, len(key)) {
 		return nil, fmt.Errorf("ctap2: no token of PIN/UV auth protocol %d has %d bytes", p, len(key))
@@ -244,8 +244,8 @@ func NewToken(p PINProtocol, key []byte) (*Token, error) {
 	return &Token{protocol: p, key: bytes.Clone(key)}, nil
 }
 
-// Secret returns a copy of the token itself, for those who keep a persistent one (PermissionPersistentReadOnly). Whoever
-// has it can use it.
+// Secret returns a copy of the token itself, for those who keep a persistent one (PermissionPersistentReadOnly).
+// Whoever has it can use it.
 func (t *Token) Secret() []byte { return bytes.Clone(t.key) }
 
 // Protocol returns the PIN/UV auth protocol of the token, which goes into the same request as its MAC.
@@ -255,8 +255,8 @@ func (t *Token) Protocol() PINProtocol { return t.protocol }
 // getAssertion.
 func (t *Token) Authenticate(message []byte) []byte { return t.protocol.Authenticate(t.key, message) }
 
-// param returns the pinUvAuthParam over message and its protocol. Without a token, for authenticators that protect nothing
-// yet, there is none.
+// param returns the pinUvAuthParam over message and its protocol. Without a token, for authenticators that protect
+// nothing yet, there is none.
 func (t *Token) param(message []byte) ([]byte, PINProtocol) {
 	if t == nil {
 		return nil, 0

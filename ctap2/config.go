@@ -28,19 +28,20 @@ type ConfigRequest struct {
 // SetMinPINLengthParams is what setMinPINLength changes. A zero member leaves things as they are.
 type SetMinPINLengthParams struct {
 	NewMinPINLength     uint     `cbor:"1,keyasint,omitempty"` // Unicode code points; it can only grow
-	RPIDs               []string `cbor:"2,keyasint,omitempty"` // who may know, instead of those before (minPinLengthRPIDs)
+	RPIDs               []string `cbor:"2,keyasint,omitempty"` // minPinLengthRPIDs: who may know, instead of those before
 	ForceChangePIN      bool     `cbor:"3,keyasint,omitempty"`
 	PINComplexityPolicy bool     `cbor:"4,keyasint,omitempty"` // CTAP 2.2; cannot be undone
 }
 
-// AuthenticatorConfig sends authenticatorConfig, to change the settings of an authenticator. Each method sends one command.
+// AuthenticatorConfig sends authenticatorConfig, to change the settings of an authenticator. Each method sends one
+// command.
 type AuthenticatorConfig struct {
 	Client *Client
-	Token  *Token // with PermissionAuthenticatorConfig; nil if neither a PIN nor anything else protects the authenticator
+	Token  *Token // with PermissionAuthenticatorConfig; nil if nothing protects the authenticator
 }
 
-// EnableEnterpriseAttestation lets the authenticator identify itself to the relying parties that it was made for. It holds
-// until a reset.
+// EnableEnterpriseAttestation lets the authenticator identify itself to the relying parties that it was made for. It
+// holds until a reset.
 func (c *AuthenticatorConfig) EnableEnterpriseAttestation(ctx context.Context) error {
 	return c.authenticated(ctx, SubcommandEnableEnterpriseAttestation, nil)
 }

@@ -34,8 +34,8 @@ type CredentialManagementParams struct {
 	User         *User                 `cbor:"3,keyasint,omitempty"`
 }
 
-// CredentialManagementResponse holds the members of every answer to authenticatorCredentialManagement. Its numbers are
-// untrusted and may be as large as they like.
+// CredentialManagementResponse holds the members of every answer to authenticatorCredentialManagement. Its numbers
+// are untrusted and may be as large as they like.
 type CredentialManagementResponse struct {
 	ExistingResidentCredentials             *uint64               `cbor:"1,keyasint,omitempty"`
 	MaxPossibleRemainingResidentCredentials *uint64               `cbor:"2,keyasint,omitempty"`
@@ -112,9 +112,9 @@ func (m *CredentialManagement) checkRP(resp *CredentialManagementResponse) (*Cre
 	return resp, nil
 }
 
-// EnumerateCredentialsBegin returns the first resident credential of the relying party whose ID has the given SHA-256, in
-// User, CredentialID, PublicKey and what follows them, and how many there are in TotalCredentials. When there are none
-// an authenticator answers [ErrNoCredentials] or a total of zero without a credential.
+// EnumerateCredentialsBegin returns the first resident credential of the relying party whose ID has the given
+// SHA-256, in User, CredentialID, PublicKey and what follows them, and how many there are in TotalCredentials. When
+// there are none an authenticator answers [ErrNoCredentials] or a total of zero without a credential.
 func (m *CredentialManagement) EnumerateCredentialsBegin(
 	ctx context.Context, rpIDHash [sha256.Size]byte,
 ) (*CredentialManagementResponse, error) {
@@ -164,8 +164,8 @@ func (m *CredentialManagement) DeleteCredential(ctx context.Context, id Credenti
 	return err
 }
 
-// UpdateUser replaces the names of a resident credential's user (updateUserInformation); an empty name is removed. The
-// user's ID must be the one of the credential. The preview does not know this.
+// UpdateUser replaces the names of a resident credential's user (updateUserInformation); an empty name is removed.
+// The user's ID must be the one of the credential. The preview does not know this.
 func (m *CredentialManagement) UpdateUser(ctx context.Context, id CredentialDescriptor, user User) error {
 	params := &CredentialManagementParams{CredentialID: &id, User: &user}
 	_, err := m.authenticated(ctx, SubcommandUpdateUserInformation, params)

@@ -6,6 +6,9 @@
 //	c := ctap2.Client{Transport: channel}
 //	info, err := c.GetInfo(ctx)
 //
+// The commands that manage an authenticator have types of their own beside it: [CredentialManagement],
+// [BioEnrollment] and [AuthenticatorConfig]. A [LargeBlobArray] is what [Client.GetLargeBlobs] reads.
+//
 // This package sends exactly the command that it is asked for and checks the form of the answer. It makes no
 // decisions: which permissions are needed, when to ask for a PIN and whether an answer fits the question is the
 // business of package authenticator, which most programs want instead.

@@ -40,8 +40,8 @@ type GetAssertionExtensions struct {
 	ThirdPartyPayment bool             `cbor:"thirdPartyPayment,omitempty"`
 }
 
-// GetAssertionOutputs are the extension outputs in the authenticator data of an assertion. The extensions largeBlobKey
-// and largeBlob answer outside of it.
+// GetAssertionOutputs are the extension outputs in the authenticator data of an assertion. The extensions
+// largeBlobKey and largeBlob answer outside of it.
 type GetAssertionOutputs struct {
 	CredBlob          []byte `cbor:"credBlob,omitzero"`           // empty if the credential has none
 	HMACSecret        []byte `cbor:"hmac-secret,omitempty"`       // encrypted, see [NewHMACSecretInput]
@@ -74,8 +74,8 @@ type LargeBlobInput struct {
 	OriginalSize uint64 `cbor:"originalSize,omitempty"` // of what is written, before it was compressed
 }
 
-// HMACSecretInput asks for one or two secrets of a credential (extensions hmac-secret and hmac-secret-mc, sections 12.7
-// and 12.8).
+// HMACSecretInput asks for one or two secrets of a credential (extensions hmac-secret and hmac-secret-mc, sections
+// 12.7 and 12.8).
 type HMACSecretInput struct {
 	KeyAgreement      *cose.Key   `cbor:"1,keyasint"` // the platform's
 	SaltEnc           []byte      `cbor:"2,keyasint"`
@@ -83,8 +83,8 @@ type HMACSecretInput struct {
 	PINUVAuthProtocol PINProtocol `cbor:"4,keyasint,omitempty"`
 }
 
-// NewHMACSecretInput encrypts one salt of 32 bytes, or two as 64 bytes, for the authenticator that shares s. The answer
-// is encrypted with the same secret: [SharedSecret.Decrypt].
+// NewHMACSecretInput encrypts one salt of 32 bytes, or two as 64 bytes, for the authenticator that shares s. The
+// answer is encrypted with the same secret: [SharedSecret.Decrypt].
 func NewHMACSecretInput(s *SharedSecret, salts []byte) (*HMACSecretInput, error) {
 	enc, err := s.Encrypt(salts)
 	if err != nil {

@@ -8,14 +8,14 @@ import (
 	"fmt"
 )
 
-// Identifier decrypts EncIdentifier with a persistent token (PermissionPersistentReadOnly): 16 bytes that stay the same
-// until the authenticator is reset, while what it says encrypted differs each time (section 6.4).
+// Identifier decrypts EncIdentifier with a persistent token (PermissionPersistentReadOnly): 16 bytes that stay the
+// same until the authenticator is reset, while what it says encrypted differs each time (section 6.4).
 func (i *Info) Identifier(t *Token) ([16]byte, error) {
 	return decryptInfo(t, "encIdentifier", i.EncIdentifier)
 }
 
-// CredStoreState decrypts EncCredStoreState with a persistent token (PermissionPersistentReadOnly): 16 bytes that change
-// whenever the resident credentials do (CTAP 2.3, section 6.4).
+// CredStoreState decrypts EncCredStoreState with a persistent token (PermissionPersistentReadOnly): 16 bytes that
+// change whenever the resident credentials do (CTAP 2.3, section 6.4).
 func (i *Info) CredStoreState(t *Token) ([16]byte, error) {
 	return decryptInfo(t, "encCredStoreState", i.EncCredStoreState)
 }

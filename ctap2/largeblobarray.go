@@ -62,8 +62,8 @@ func largeBlobHash(array []byte) []byte {
 // Len returns how many entries there are, of whatever kind.
 func (a *LargeBlobArray) Len() int { return len(a.entries) }
 
-// Get returns the blob that belongs to a credential's largeBlobKey of 32 bytes, and whether there is one. An error that
-// wraps [ErrLargeBlob] says that there is one, but that it does not inflate.
+// Get returns the blob that belongs to a credential's largeBlobKey of 32 bytes, and whether there is one. An error
+// that wraps [ErrLargeBlob] says that there is one, but that it does not inflate.
 func (a *LargeBlobArray) Get(key []byte) (blob []byte, found bool, err error) {
 	aead, err := largeBlobCipher(key)
 	if err != nil {
@@ -80,8 +80,8 @@ func (a *LargeBlobArray) Get(key []byte) (blob []byte, found bool, err error) {
 	return nil, false, nil
 }
 
-// Set puts a blob of at most [MaxLargeBlob] bytes in the place of the one that belongs to a credential's largeBlobKey of
-// 32 bytes, or behind the last entry if there is none.
+// Set puts a blob of at most [MaxLargeBlob] bytes in the place of the one that belongs to a credential's largeBlobKey
+// of 32 bytes, or behind the last entry if there is none.
 func (a *LargeBlobArray) Set(key, blob []byte) error {
 	aead, err := largeBlobCipher(key)
 	if err != nil {
@@ -116,8 +116,9 @@ func (a *LargeBlobArray) Delete(key []byte) (bool, error) {
 	return len(a.entries) < before, nil
 }
 
-// Retain removes the blobs that belong to none of the given largeBlobKeys, of 32 bytes each, and returns how many those
-// were (section 6.10.7). Entries that are no large blobs stay: nobody but their writers knows what they are for.
+// Retain removes the blobs that belong to none of the given largeBlobKeys, of 32 bytes each, and returns how many
+// those were. Entries that are no large blobs stay: nobody but their writers knows what they are
+// for.
 func (a *LargeBlobArray) Retain(keys [][]byte) (removed int, err error) {
 	ciphers := make([]cipher.AEAD, len(keys))
 	for i, key := range keys {

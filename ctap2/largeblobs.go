@@ -7,8 +7,8 @@ import (
 	"encoding/binary"
 )
 
-// LargeBlobsRequest holds the parameters of authenticatorLargeBlobs (section 6.10): Get or Set. [Client.GetLargeBlobs] and
-// [Client.SetLargeBlobs] fill it in.
+// LargeBlobsRequest holds the parameters of authenticatorLargeBlobs (section 6.10): Get or Set.
+// [Client.GetLargeBlobs] and [Client.SetLargeBlobs] fill it in.
 type LargeBlobsRequest struct {
 	Get               *uint32     `cbor:"1,keyasint,omitempty"` // bytes to read
 	Set               []byte      `cbor:"2,keyasint,omitzero"`
@@ -23,8 +23,8 @@ type LargeBlobsResponse struct {
 	Config []byte `cbor:"1,keyasint,omitzero"`
 }
 
-// GetLargeBlobs reads up to count bytes of the serialized large-blob array, at most Info.MaxMsgSize-64. A fragment that is
-// shorter is the last.
+// GetLargeBlobs reads up to count bytes of the serialized large-blob array, at most Info.MaxMsgSize-64. A fragment
+// that is shorter is the last.
 func (c *Client) GetLargeBlobs(ctx context.Context, offset, count uint32) ([]byte, error) {
 	resp := new(LargeBlobsResponse)
 	err := c.call(ctx, CommandLargeBlobs, &LargeBlobsRequest{Get: &count, Offset: offset}, resp)
@@ -37,9 +37,9 @@ func (c *Client) GetLargeBlobs(ctx context.Context, offset, count uint32) ([]byt
 	return resp.Config, nil
 }
 
-// SetLargeBlobs writes a fragment of the serialized large-blob array, at most Info.MaxMsgSize-64 bytes. Fragments must come
-// in order; the first, at offset 0, tells the length of the whole, and the last makes it take effect. The token, with
-// PermissionLargeBlobWrite, may be nil if neither a PIN nor anything else protects the authenticator.
+// SetLargeBlobs writes a fragment of the serialized large-blob array, at most Info.MaxMsgSize-64 bytes. Fragments
+// must come in order; the first, at offset 0, tells the length of the whole, and the last makes it take effect. The
+// token, with PermissionLargeBlobWrite, may be nil if neither a PIN nor anything else protects the authenticator.
 func (c *Client) SetLargeBlobs(ctx context.Context, t *Token, offset, length uint32, fragment []byte) error {
 	req := &LargeBlobsRequest{Set: fragment, Offset: offset}
 	if offset == 0 {
