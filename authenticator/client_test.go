@@ -1,6 +1,7 @@
 package authenticator
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/keyfob-go/keyfob/ctaphid"
 	"github.com/keyfob-go/keyfob/hid"
 	"github.com/keyfob-go/keyfob/virtual"
+	"github.com/keyfob-go/keyfob/webauthn"
 )
 
 // desk is where the user sits, with keys plugged into a hub. What happens there goes into the log.
@@ -272,6 +274,58 @@ func TestOnlyTheChosenKeyIsAskedForItsPIN(t *testing.T) {
 	})
 }
 
+// The others stop blinking at once, not when all is over.
+func TestTheOthersStopWhileThePINIsAskedFor(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, "1234")
+		setPIN(t, d.plug("a", virtual.Config{}), "1234")
+		d.plug("b", virtual.Config{NoU2F: true})
+		answer := make(chan struct{})
+		ask := d.client.UI.PIN
+		d.client.UI.PIN = func(ctx context.Context, req *PINRequest) ([]byte, error) {
+			<-answer
+			return ask(ctx, req)
+		}
+		opts := credentialOptions()
+		opts.UserVerification = UVPreferred
+		o := d.registration(t.Context(), opts)
+		d.touch("a")
+		require.EqualValues(t, 1, d.opens.open.Load(), "the other is cancelled and closed")
+		close(answer)
+		d.touch("a")
+		_, err := o.end()
+		require.NoError(t, err)
+	})
+}
+
+// A key without room for a resident key makes another credential, and is no less the chosen one for that.
+func TestAFullKeyIsTouchedAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.plug("a", virtual.Config{Faults: virtual.Faults{
+			Answer: func(_ ctaphid.Command, request []byte, run func() []byte) []byte {
+				if bytes.Contains(request, []byte("brk\xf5")) { // the option, at the end of a request
+					run() // which waits for the touch
+					return []byte{byte(ctap2.ErrKeyStoreFull)}
+				}
+				return run()
+			},
+		}})
+		d.plug("b", virtual.Config{})
+		creation := creating(t, `,"authenticatorSelection":{"residentKey":"preferred"},"extensions":{"credProps":true}`)
+		o := begin(d, func() (*webauthn.RegistrationResponse, error) {
+			return d.client.Register(t.Context(), origin, creation)
+		})
+		d.touch("a")
+		require.False(t, o.isOver())
+		require.EqualValues(t, 1, d.opens.open.Load(), "the other is out")
+		d.touch("a")
+		resp, err := o.end()
+		require.NoError(t, err)
+		require.False(t, *resp.ClientExtensionResults.CredProps.ResidentKey)
+	})
+}
+
 func TestTheLastKeyNeedsNoSelection(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		d := newDesk(t, "1234")
@@ -408,6 +462,14 @@ func TestKeysThatCannotBeOpenedYet(t *testing.T) {
 		d.touch("late")
 		_, err := o.end()
 		require.NoError(t, err)
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		o = d.registration(ctx, credentialOptions())
+		time.Sleep(time.Minute)
+		_, err = o.end()
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "no rule", "perhaps that is why")
 	})
 }
 

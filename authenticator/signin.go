@@ -55,8 +55,8 @@ func signInOn[T any](ctx context.Context, p *player[T], s *signIn) (*webauthn.Au
 	if err != nil {
 		return nil, err
 	}
-	assertion := all[0] // of several that an allow list matches, any will do
-	if len(all) > 1 && len(s.AllowCredentials) == 0 && !assertion.UserSelected {
+	assertion := all[0]                               // of several that an allow list matches, any will do
+	if len(all) > 1 && len(s.AllowCredentials) == 0 { // else the user may have chosen on the key itself
 		if assertion, err = p.chooseAccount(ctx, s.rpID, all); err != nil {
 			return nil, err
 		}

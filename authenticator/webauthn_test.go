@@ -227,12 +227,24 @@ func TestResidentKeysWherePreferred(t *testing.T) {
 	} {
 		s := newSite(t, tc.config)
 		for i, user := range []string{"dXNlci0x", "dXNlci0y"} {
-			s.pins = 0
+			s.pins, s.commands = 0, nil
 			resp := s.register(preferred + `,"user":{"id":"` + user + `","name":"n","displayName":"d"}`)
 			require.Equal(t, tc.want[i], *resp.ClientExtensionResults.CredProps.ResidentKey, name)
 			require.LessOrEqual(t, s.pins, 1, name)
+			if name == "full" {
+				require.Equal(t, 1, count(s.commands, makeCredential), "it says that it is full")
+			}
 		}
 	}
+}
+
+func count(commands []ctap2.Command, wanted ctap2.Command) (n int) {
+	for _, c := range commands {
+		if c == wanted {
+			n++
+		}
+	}
+	return n
 }
 
 func TestRequiredResidentKeyOnAFullKey(t *testing.T) {
@@ -308,6 +320,30 @@ func TestClientExtensions(t *testing.T) {
 			require.Equal(t, x.HMACGetSecret.Output1, x.HMACGetSecret.Output2)
 		})
 	}
+}
+
+// A credential has other secrets for users who are not verified, which web pages shall not see; and who writes must be
+// verified by a key that has a PIN. Neither is up to the page.
+func TestExtensionsThatVerifyTheUser(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, withPIN(virtual.Preset23.Config()))
+	const discouraged = `,"authenticatorSelection":{"userVerification":"discouraged"},"extensions":`
+	verified := func(authData []byte) bool {
+		data, err := webauthn.ParseAuthenticatorData(authData)
+		require.NoError(t, err)
+		return data.Flags.Has(ctap2.FlagUV)
+	}
+	made := s.register(discouraged + `{"prf":{"eval":{"first":"Zmlyc3Q"}}}`)
+	object, err := webauthn.ParseAttestationObject(made.AttestationObject)
+	require.NoError(t, err)
+	require.True(t, verified(object.AuthData))
+	signed := s.signIn(`,"userVerification":"discouraged","extensions":{"prf":{"eval":{"first":"Zmlyc3Q"}}}` + allowing(0, made.RawID))
+	require.True(t, verified(signed.AuthenticatorData))
+
+	s = newSite(t, withPIN(virtual.Preset21.Config()))
+	made = s.register(`,"authenticatorSelection":{"residentKey":"required"},"extensions":{"largeBlob":{"support":"required"}}`)
+	signed = s.signIn(`,"userVerification":"discouraged","extensions":{"largeBlob":{"write":"bGFyZ2UgYmxvYg"}}` + allowing(0, made.RawID))
+	require.True(t, *signed.ClientExtensionResults.LargeBlob.Written)
 }
 
 const b64Zeros = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
