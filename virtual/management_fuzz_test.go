@@ -1,8 +1,7 @@
 package virtual
 
 import (
-	"bytes"
-	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,72 +10,91 @@ import (
 	"github.com/keyfob-go/keyfob/internal/ctapcbor"
 )
 
-// FuzzManagement sends the commands that manage the key any parameters, with a token that is good for them: without one
-// no fuzzer gets that far.
-func FuzzManagement(f *testing.F) {
-	params := func(v any) []byte {
-		encoded, err := ctapcbor.Marshal(v)
+// FuzzCredentialManagement sends subcommands with any parameters, which the token authorizes, to a key with passkeys.
+func FuzzCredentialManagement(f *testing.F) {
+	id := map[string]any{"id": []byte{1}, "type": "public-key"}
+	for sub, params := range map[ctap2.Subcommand]any{
+		ctap2.SubcommandGetCredsMetadata:                      nil,
+		ctap2.SubcommandEnumerateRPsBegin:                     nil,
+		ctap2.SubcommandEnumerateRPsGetNextRP:                 nil,
+		ctap2.SubcommandEnumerateCredentialsBegin:             map[int]any{1: make([]byte, 32)},
+		ctap2.SubcommandEnumerateCredentialsGetNextCredential: nil,
+		ctap2.SubcommandDeleteCredential:                      map[int]any{2: id},
+		ctap2.SubcommandUpdateUserInformation:                 map[int]any{2: id, 3: map[string]any{"id": []byte{1}}},
+	} {
+		encoded, err := ctapcbor.Marshal(params)
 		require.NoError(f, err)
-		return encoded
-	}
-	descriptor := list([]byte{1})[0]
-	for _, cmd := range []ctap2.Command{ctap2.CommandBioEnrollment, ctap2.CommandCredentialManagement, ctap2.CommandConfig} {
-		for sub := byte(1); sub <= 7; sub++ {
-			f.Add(byte(cmd), sub, []byte{})
-			f.Add(byte(cmd), sub, []byte{0xa0})
+		if params == nil {
+			encoded = nil
 		}
+		f.Add(byte(sub), encoded)
 	}
-	f.Add(byte(ctap2.CommandBioEnrollment), byte(1), params(map[int]any{3: 10000}))
-	f.Add(byte(ctap2.CommandBioEnrollment), byte(5), params(map[int]any{1: []byte{1}, 2: "thumb"}))
-	f.Add(byte(ctap2.CommandCredentialManagement), byte(4), params(map[int]any{1: make([]byte, 32)}))
-	f.Add(byte(ctap2.CommandCredentialManagement), byte(7), params(map[int]any{2: descriptor, 3: ctap2.User{ID: []byte{1}}}))
-	f.Add(byte(ctap2.CommandConfig), byte(3), params(map[int]any{1: 8, 2: []string{"example.org"}, 3: true, 4: true}))
-	f.Add(byte(ctap2.CommandConfig), byte(0xff), params(map[int]any{1: 1, 2: "x"}))
-	f.Fuzz(func(t *testing.T, cmd, sub byte, params []byte) {
-		config := Preset23.Config()
-		config.EnrollSamples = 2
-		config.VendorConfig = map[uint64]func([]byte) error{1: func([]byte) error { return nil }}
-		config.PIN.Initial = pin
-		key, err := New(config)
+	f.Fuzz(func(t *testing.T, sub byte, params []byte) {
+		key, client := newKeyWithPIN(t, Config{})
+		populate(t, client, "a.example", "b.example")
+		token := tokenFor(t, client, manage, "")
+		request := []byte{byte(ctap2.CommandCredentialManagement), 0xa4, 1}
+		number, err := ctapcbor.Marshal(sub)
 		require.NoError(t, err)
-		request := managementRequest(t, &ctap2.Client{Transport: key}, ctap2.Command(cmd), sub, params)
-		for range 2 { // the second time with what the first has left behind
-			resp, err := key.CBOR(t.Context(), request, nil)
-			require.NoError(t, err)
-			require.NotEmpty(t, resp)
-			require.True(t, len(resp) == 1 || resp[0] == 0 && canonical(resp[1:]), "%x", resp)
+		request = append(request, number...)
+		if len(params) == 0 {
+			request[1] = 0xa3
+		} else {
+			request = append(append(request, 2), params...)
 		}
-		require.NoError(t, key.state.check(), "what was stored can be loaded")
+		mac := token.Authenticate(append([]byte{sub}, params...))
+		request = append(append(request, 3, byte(token.Protocol()), 4, 0x58, byte(len(mac))), mac...)
+		resp, err := key.CBOR(t.Context(), request, nil)
+		require.NoError(t, err)
+		require.NotEmpty(t, resp)
+		require.LessOrEqual(t, len(resp), defaultMessageSize)
+		require.LessOrEqual(t, key.Credentials(), 2)
+		requireWellFormed(t, resp)
 	})
 }
 
-// managementRequest encodes a request with parameters that may be no CBOR.
-func managementRequest(t *testing.T, client *ctap2.Client, cmd ctap2.Command, sub byte, params []byte) []byte {
+// requireWellFormed wants a status alone, or members that decode.
+func requireWellFormed(t testing.TB, resp []byte) {
 	t.Helper()
-	permission, message, members := cm, []byte{sub}, [][]byte{}
-	number := byte(1)
-	add := func(value ...byte) {
-		members = append(members, append([]byte{number}, value...))
-		number++
+	if len(resp) > 1 {
+		require.Zero(t, resp[0])
+		var members map[uint64]any
+		require.NoError(t, ctapcbor.Unmarshal(resp[1:], &members))
 	}
-	switch cmd {
-	case ctap2.CommandBioEnrollment:
-		permission, message = be, []byte{1, sub}
-		add(1)
-	case ctap2.CommandConfig:
-		permission, message = acfg, append(bytes.Repeat([]byte{0xff}, 32), byte(cmd), sub)
-	}
-	token, err := client.PINTokenWithPermissions(t.Context(), agree(t, client, 2), pin, permission, "")
-	require.NoError(t, err)
-	subcommand, err := ctapcbor.Marshal(sub)
-	require.NoError(t, err)
-	add(subcommand...)
-	if len(params) > 0 {
-		add(params...)
-	} else {
-		number++
-	}
-	add(2)
-	add(append([]byte{0x58, 0x20}, token.Authenticate(append(message, params...))...)...)
-	return slices.Concat([]byte{byte(cmd), 0xa0 | byte(len(members))}, slices.Concat(members...))
+}
+
+// FuzzLargeBlobs writes two fragments of any kind: whatever becomes of them, what is stored is whole.
+func FuzzLargeBlobs(f *testing.F) {
+	array := blobArray(f, 300)
+	f.Add(array, uint32(0), uint32(300), []byte{}, uint32(0))
+	f.Add(array[:100], uint32(0), uint32(300), array[100:], uint32(100))
+	f.Add(array[:100], uint32(0), uint32(100), array[100:], uint32(50))
+	f.Fuzz(func(t *testing.T, first []byte, offset, length uint32, second []byte, next uint32) {
+		_, client := newKey(t, Config{})
+		_ = client.SetLargeBlobs(t.Context(), nil, offset, length, first) // any status will do
+		_ = client.SetLargeBlobs(t.Context(), nil, next, length, second)
+		stored := readBlobs(t, client, 512)
+		require.GreaterOrEqual(t, len(stored), ctap2.MinLargeBlobArray)
+		require.True(t, isLargeBlobArray(stored))
+		require.LessOrEqual(t, len(stored), defaultLargeBlobSize)
+	})
+}
+
+func FuzzCutRPID(f *testing.F) {
+	f.Add("example.org")
+	f.Add("https://a-very-long-name.example.org")
+	f.Add(strings.Repeat("s", 40) + ":x")
+	f.Fuzz(func(t *testing.T, id string) {
+		cut := cutRPID(id)
+		require.LessOrEqual(t, len(cut), maxRPIDSize)
+		if len(id) <= maxRPIDSize {
+			require.Equal(t, id, cut)
+			return
+		}
+		if before, after, found := strings.Cut(cut, ellipsis); found && !strings.Contains(id, ellipsis) {
+			require.True(t, strings.HasPrefix(id, before))
+			require.True(t, strings.HasSuffix(id, after))
+			require.Len(t, cut, maxRPIDSize)
+		}
+	})
 }
