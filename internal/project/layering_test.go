@@ -22,6 +22,7 @@ const module = "github.com/keyfob-go/keyfob/"
 // their folders, the rest by their paths. What is not listed here does not exist.
 var mayImport = map[string][]string{
 	"hid":               {"golang.org/x/sys/unix", "golang.org/x/sys/windows", "github.com/ebitengine/purego"},
+	"hid/hidapi":        {"hid", "github.com/sstallion/go-hid"}, // with the tag hidapi only, and imported by nothing else
 	"ctaphid":           {},
 	"internal/ctapcbor": {"github.com/fxamacker/cbor/v2"},
 	"cose":              {"internal/ctapcbor"},
@@ -37,6 +38,7 @@ var mayImport = map[string][]string{
 		"authenticator", "webauthn", "virtual", "ctap2", "ctaphid", "cose", "hid", "internal/redact", "golang.org/x/term",
 	},
 	"examples/quickstart": {"authenticator", "webauthn", "virtual", "ctap2", "cose", "hid", "golang.org/x/term"},
+	"examples/hidapi":     {"authenticator", "webauthn", "ctap2", "hid/hidapi"},
 
 	"internal/behaviour": {"authenticator", "virtual", "webauthn", "ctap2", "cose", testify}, // a suite of tests
 
