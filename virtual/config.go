@@ -46,7 +46,7 @@ type Config struct {
 	StateFile string
 
 	// Version is the newest version of CTAP that the key speaks; 0 means CTAP21. With Preview, a key of that or a later
-	// version also has the commands of 2.1-PRE, like keys that were first sold with those.
+	// version also has the commands of 2.1-PRE, like keys that were first sold with those: fido2-tools know no others.
 	Version Version
 	Preview bool
 

@@ -73,8 +73,8 @@ func ExamplePreset() {
 	// 2.0 [U2F_V2 FIDO_2_0]
 	// 2.0-pin [U2F_V2 FIDO_2_0]
 	// 2.1-pre [U2F_V2 FIDO_2_0 FIDO_2_1_PRE]
-	// 2.1 [U2F_V2 FIDO_2_0 FIDO_2_1]
-	// 2.1-always-uv [FIDO_2_0 FIDO_2_1]
-	// biometric [U2F_V2 FIDO_2_0 FIDO_2_1]
+	// 2.1 [U2F_V2 FIDO_2_0 FIDO_2_1_PRE FIDO_2_1]
+	// 2.1-always-uv [FIDO_2_0 FIDO_2_1_PRE FIDO_2_1]
+	// biometric [U2F_V2 FIDO_2_0 FIDO_2_1_PRE FIDO_2_1]
 	// 2.3 [U2F_V2 FIDO_2_0 FIDO_2_1 FIDO_2_3]
 }

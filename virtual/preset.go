@@ -11,10 +11,10 @@ const (
 	Preset20         Preset = "2.0"           // CTAP 2.0 that can have no PIN
 	Preset20PIN      Preset = "2.0-pin"       // CTAP 2.0 with PIN protocol 1
 	Preset21Pre      Preset = "2.1-pre"       // CTAP 2.1-PRE: credential management before it was finished
-	Preset21         Preset = "2.1"           // CTAP 2.1 with all that it has but a fingerprint reader
+	Preset21         Preset = "2.1"           // CTAP 2.1, with its preview's commands, but no fingerprint reader
 	Preset21AlwaysUV Preset = "2.1-always-uv" // the same with alwaysUv on
-	PresetBiometric  Preset = "biometric"     // CTAP 2.1 with a fingerprint reader; no finger is enrolled yet
-	Preset23         Preset = "2.3"           // CTAP 2.3 with everything, a fingerprint reader too
+	PresetBiometric  Preset = "biometric"     // the same with a fingerprint reader; no finger is enrolled yet
+	Preset23         Preset = "2.3"           // CTAP 2.3 with everything but the preview, a fingerprint reader too
 )
 
 // Presets returns all presets, the oldest keys first.
@@ -37,11 +37,11 @@ func (p Preset) Config() Config {
 	case Preset21Pre:
 		return Config{Version: CTAP21Pre}
 	case Preset21:
-		return Config{Version: CTAP21}
+		return Config{Version: CTAP21, Preview: true}
 	case Preset21AlwaysUV:
-		return Config{Version: CTAP21, AlwaysUV: true}
+		return Config{Version: CTAP21, Preview: true, AlwaysUV: true}
 	case PresetBiometric:
-		return Config{Version: CTAP21, Finger: indexFinger}
+		return Config{Version: CTAP21, Preview: true, Finger: indexFinger}
 	case Preset23:
 		return Config{Version: CTAP23, Finger: indexFinger, EnterpriseAttestation: true}
 	}
