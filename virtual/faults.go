@@ -40,7 +40,7 @@ type Faults struct {
 	CutCharacters          bool // names are cut after 64 bytes, even in the middle of a character
 
 	OmitCredential     bool   // assertions never say with which credential
-	OmitSoleCredential bool   // nor when the allow list has but one, which CTAP 2.0 permits
+	OmitSoleCredential bool   // assertions do not say it where the allow list has one entry, as CTAP 2.0 permits
 	OmitUser           bool   // assertions never say whose credential it is
 	AttestAssertions   bool   // attested credential data in assertions too
 	ExtraExtension     string // the identifier of an extension that answers true although nobody asked; empty for none
