@@ -68,6 +68,8 @@ var kindAdvice = [...]Advice{
 func AdviceOn(err error) Advice {
 	advice := kindAdvice[KindOf(err)]
 	switch {
+	case errors.Is(err, ErrInvalidOptions) && errors.Is(err, errors.ErrUnsupported): // extensions that make no sense there
+		return Advice{notSupportedError, exitUsage, "correct what the error names"}
 	case errors.Is(err, ErrInvalidOptions):
 		return Advice{typeError, exitUsage, "correct what the error names"}
 	case errors.Is(err, webauthn.ErrSecurity):

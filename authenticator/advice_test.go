@@ -36,6 +36,7 @@ func TestAdviceOn(t *testing.T) {
 		{fmt.Errorf("%w: resident keys", ErrUnsupported), "ConstraintError", 11},
 		{fmt.Errorf("%w: %w", ErrUnsupported, ctap2.ErrUnsupportedAlgorithm), "NotSupportedError", 11},
 		{webauthn.ErrSecurity, "SecurityError", 2},
+		{fmt.Errorf("%w: %w", ErrInvalidOptions, errors.ErrUnsupported), "NotSupportedError", 2},
 		{ErrInvalidOptions, "TypeError", 2},
 		{ErrInvalidResponse, "UnknownError", 1},
 		{errors.New("strange"), "UnknownError", 1},

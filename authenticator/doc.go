@@ -1,7 +1,17 @@
-// Package authenticator is the front door of keyfob: it talks to one security key, asks the user what needs asking,
-// and checks every answer.
+// Package authenticator is the front door of keyfob: it talks to security keys, asks the user what needs asking, and
+// checks every answer.
 //
-// Find a key with package hid, open it, and make or use credentials:
+// Most programs want a [Client], which does what a browser does for a web page: it runs a ceremony of WebAuthn over all keys
+// that are plugged in, from the JSON that a server sent to the JSON that it expects:
+//
+//	client := &authenticator.Client{UI: ui}
+//	credential, err := client.Register(ctx, "https://example.org", creationOptions)
+//	assertion, err := client.Authenticate(ctx, "https://example.org", requestOptions)
+//
+// [Client.Derive] gets secrets for encryption from whichever key holds the credential, and [Client.Select] returns one open
+// key for everything else.
+//
+// To work with one key, find it with package hid, open it, and make or use credentials:
 //
 //	keys, err := hid.List()
 //	a, err := authenticator.Open(ctx, keys[0], ui)
