@@ -51,8 +51,14 @@ type macKey struct {
 }
 
 type macPort struct {
-	loop   *macLoop
-	events map[string]uintptr // tokens
+	loop          *macLoop
+	subscriptions map[string]macSubscription // by event
+}
+
+// macSubscription calls back once its iterator has been emptied.
+type macSubscription struct {
+	token uintptr
+	keys  *[]*macKey // what is left in the iterator
 }
 
 type macLoop struct {
@@ -410,7 +416,7 @@ func (m *fakeMac) createPort(ioObject) uintptr {
 		return 0
 	}
 	m.last++
-	m.ports[m.last] = &macPort{events: map[string]uintptr{}}
+	m.ports[m.last] = &macPort{subscriptions: map[string]macSubscription{}}
 	return m.last
 }
 
@@ -429,7 +435,7 @@ func (m *fakeMac) addNotification(
 	if r := m.refuse[event]; r != 0 {
 		return r
 	}
-	m.port(port).events[event] = token
+	m.port(port).subscriptions[event] = macSubscription{token, keys}
 	*iterator = m.newKernelObject(keys)
 	return 0
 }
@@ -438,14 +444,18 @@ func (m *fakeMac) notify(event string, k *macKey) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range m.ports {
-		token, ok := p.events[event]
-		if !ok {
+		s, ok := p.subscriptions[event]
+		if !ok || len(*s.keys) > 0 {
 			continue
 		}
 		p.loop.events <- func() {
-			iterator := m.newKernelObject(&[]*macKey{k})
-			m.servicesMatched(token, iterator)
+			keys := []*macKey{k}
+			iterator := m.newKernelObject(&keys)
+			m.servicesMatched(s.token, iterator)
 			m.releaseKernel(iterator)
+			if len(keys) > 0 {
+				panic("no more callbacks")
+			}
 		}
 	}
 }

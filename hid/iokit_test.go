@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -188,7 +189,9 @@ func TestIOKitCloseWaitsForWrite(t *testing.T) {
 	go func() { _, err := d.Write([]byte{1}); wrote <- err }()
 	<-begun
 	go func() { closed <- d.Close() }()
-	<-d.conn.(*ioDevice).loop.done
+	for writing := &d.conn.(*ioDevice).writing; writing.TryRLock(); runtime.Gosched() { // until Close waits
+		writing.RUnlock()
+	}
 	require.True(t, k.open, "the device is open while it is written to")
 	close(goOn)
 	require.NoError(t, <-wrote)
