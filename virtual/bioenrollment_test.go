@@ -3,6 +3,8 @@ package virtual
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -285,4 +287,17 @@ func TestUselessSampleChoosesNoFinger(t *testing.T) {
 	sample, err = bio.EnrollNext(t.Context(), id, 0)
 	require.NoError(t, err)
 	require.Equal(t, ctap2.Sample{}, sample)
+}
+
+func TestFingerprintThatCannotBeStoredStaysAsItWas(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "gone")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	key, client := newKeyWithPIN(t, Config{Finger: indexFinger, EnrollSamples: 1, StateFile: filepath.Join(dir, "key.json")})
+	id := enrol(t, client, 1)
+	bio := fingers(t, client)
+	require.NoError(t, os.RemoveAll(dir))
+	require.ErrorIs(t, bio.SetFriendlyName(t.Context(), id, "index"), ctap2.ErrOther)
+	require.ErrorIs(t, bio.RemoveEnrollment(t.Context(), id), ctap2.ErrOther)
+	require.Equal(t, []*fingerprint{{ID: id, Finger: "index"}}, key.state.Fingerprints)
 }
