@@ -206,7 +206,7 @@ func (s *state) store(c *credential, capacity int) bool {
 	if len(s.Credentials) >= capacity {
 		return false
 	}
-	s.Credentials = append(slices.Clip(s.Credentials), c)
+	s.Credentials = append(s.Credentials, c) // behind the end of other states' lists
 	s.StoreChanges++
 	return true
 }

@@ -502,3 +502,31 @@ func TestAKeyOfThousands(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, many, resp.NumberOfCredentials)
 }
+
+// Who keeps a copy of the list learns from encCredStoreState that it is old: after each change, and only then.
+func TestEachChangeMakesAnotherCredStoreState(t *testing.T) {
+	t.Parallel()
+	key, client := newKeyWithPIN(t, Config{Version: CTAP23})
+	seen := map[string]string{string(key.state.credStoreState()): "a new key"}
+	changed := func(by string) {
+		t.Helper()
+		now := string(key.state.credStoreState())
+		require.Empty(t, seen[now], by)
+		seen[now] = by
+	}
+	made := populate(t, client, "a.example")
+	changed("another credential")
+	m := manager(t, client)
+	id := ctap2.CredentialDescriptor{ID: made[0].Credential.ID, Type: ctap2.PublicKeyType}
+	require.NoError(t, m.UpdateUser(t.Context(), id, ctap2.User{ID: []byte{1}, Name: "renamed"}))
+	changed("another name")
+	before := key.state.credStoreState()
+	require.Len(t, listCredentials(t, m, "a.example"), 1)
+	get := ask(id.ID)
+	get.RPID = "a.example"
+	_, err := client.GetAssertion(t.Context(), get)
+	require.NoError(t, err)
+	require.Equal(t, before, key.state.credStoreState())
+	require.NoError(t, manager(t, client).DeleteCredential(t.Context(), id))
+	changed("one credential less")
+}
