@@ -12,8 +12,9 @@
 //
 // # What is different
 //
-//   - HIDAPI can't be interrupted. While a Read waits, a thread waits with it, which looks up four times a second; and
-//     Close waits for that, for as long as the key has been silent but at most for 256 milliseconds.
+//   - HIDAPI can't be interrupted. While a Read waits, a thread waits with it, which looks up four times a second and so
+//     costs an idle program some 20 wake-ups; and Close waits for that, for as long as the key has been silent but at most
+//     for 256 milliseconds.
 //   - There is no lock: programs that take turns by the lock on the node, such as those that use libfido2 or package hid, and
 //     programs that use this package disturb each other.
 //   - Reports that a key sent at the moment when it was pulled may be lost.
