@@ -104,7 +104,7 @@ func TestUnixCloseUnblocksRead(t *testing.T) {
 func TestUnixCloseUnblocksWrite(t *testing.T) {
 	t.Parallel()
 	d, _ := openSocket(t)
-	wrote, result := make(chan struct{}), make(chan error)
+	wrote, result := make(chan struct{}, 1), make(chan error)
 	go func() {
 		for {
 			if _, err := d.Write(nil); err != nil {
