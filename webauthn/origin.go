@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"golang.org/x/net/idna"
@@ -76,8 +77,11 @@ func isLocalhost(domain string) bool {
 const maxDomain = 1024
 
 // toASCII is the processing of the URL Standard, section 3.3, for a valid domain string, but for hyphens, which many
-// names of servers have in the third and fourth place.
-var toASCII = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.CheckHyphens(false), idna.VerifyDNSLength(true))
+// names of servers have in the third and fourth place. It is made when it is needed, so that programs without ceremonies
+// do not have its tables.
+var toASCII = sync.OnceValue(func() *idna.Profile {
+	return idna.New(idna.MapForLookup(), idna.BidiRule(), idna.CheckHyphens(false), idna.VerifyDNSLength(true))
+})
 
 // canonicalDomain returns the form of a domain in ASCII and lower case.
 func canonicalDomain(s string) (string, error) {
@@ -87,7 +91,7 @@ func canonicalDomain(s string) (string, error) {
 	if !utf8.ValidString(s) { // package idna leaves that as it is
 		return "", errors.New("not a domain")
 	}
-	domain, err := toASCII.ToASCII(s)
+	domain, err := toASCII().ToASCII(s)
 	switch {
 	case err != nil:
 		return "", errors.New("not a domain")

@@ -6,10 +6,11 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/keyfob-go/keyfob/cose"
 	"github.com/keyfob-go/keyfob/ctap2"
@@ -125,8 +126,12 @@ func checkTPMCertificate(cert *x509.Certificate, aaguid ctap2.AAGUID) error {
 	return checkAAGUIDExtension(cert, aaguid)
 }
 
-// tpmVendor is a manufacturer's four letters in hexadecimal, as in "id:494E5443" for INTC.
-var tpmVendor = regexp.MustCompile(`^id:[0-9A-Fa-f]{8}$`)
+// isTPMVendor says that s is a manufacturer's four letters in hexadecimal, as in "id:494E5443" for INTC.
+func isTPMVendor(s string) bool {
+	letters, ok := strings.CutPrefix(s, "id:")
+	b, err := hex.DecodeString(letters)
+	return ok && err == nil && len(b) == 4
+}
 
 // checkTPMName checks the name of the TPM: TCG EK Credential Profile for TPM 2.0, section 3.2.9. Its three attributes
 // come in one set or in three, and in any order.
@@ -144,7 +149,7 @@ func checkTPMName(cert *x509.Certificate) error {
 		}
 	}
 	switch {
-	case !tpmVendor.MatchString(attributes[oidTPMManufacturer.String()]):
+	case !isTPMVendor(attributes[oidTPMManufacturer.String()]):
 		return fmt.Errorf("TPM manufacturer %q", attributes[oidTPMManufacturer.String()])
 	case attributes[oidTPMModel.String()] == "":
 		return errors.New("no TPM model")
