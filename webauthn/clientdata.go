@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/keyfob-go/keyfob/internal/strictjson"
 )
 
 // The values of [ClientData.Type].
@@ -71,7 +73,7 @@ func ParseClientData(b []byte) (*ClientData, error) {
 }
 
 func parseClientData(b []byte) (*ClientData, error) {
-	members, err := parseObject(bytes.TrimPrefix(b, []byte("\ufeff"))) // WebAuthn Level 3, section 7.1, step 5
+	members, err := strictjson.Object(bytes.TrimPrefix(b, []byte("\ufeff"))) // WebAuthn Level 3, section 7.1, step 5
 	if err != nil {
 		return nil, err
 	}

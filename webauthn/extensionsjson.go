@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/keyfob-go/keyfob/ctap2"
+	"github.com/keyfob-go/keyfob/internal/strictjson"
 )
 
 // Names of the levels of CTAP 2.2, section 12.1.
@@ -82,7 +83,7 @@ func readEvalByCredential(prf *jsonObject) map[string]PRFValues {
 	}
 	values := make(map[string]PRFValues, len(o.members))
 	for _, encoded := range slices.Sorted(maps.Keys(o.members)) {
-		id, err := decodeBase64(encoded)
+		id, err := strictjson.Base64(encoded)
 		if _, repeats := values[string(id)]; repeats {
 			err = errors.New("repeats in another encoding")
 		}

@@ -1,13 +1,12 @@
 package webauthn
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"strings"
+
+	"github.com/keyfob-go/keyfob/internal/strictjson"
 )
 
 // Limits of what is read from JSON, far beyond what anybody sends for good reasons: browsers take 64 credentials.
@@ -15,38 +14,6 @@ const (
 	maxJSON  = 1 << 20 // bytes of a document
 	maxItems = 256     // of a list, or of an object whose names are data
 )
-
-// parseObject exists because json.Unmarshal would match names of another case and take the last of several equal
-// names.
-func parseObject(b []byte) (map[string]json.RawMessage, error) {
-	dec := json.NewDecoder(bytes.NewReader(b))
-	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
-		return nil, errors.New("not a JSON object")
-	}
-	members := make(map[string]json.RawMessage)
-	for dec.More() {
-		token, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		name := token.(string) // the decoder lets nothing else stand before a colon
-		if members[name] != nil {
-			return nil, fmt.Errorf("member %q repeats", name)
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, err
-		}
-		members[name] = value
-	}
-	if _, err := dec.Token(); err != nil { // the closing brace
-		return nil, err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("something follows the object")
-	}
-	return members, nil
-}
 
 // A jsonObject is one that is being read. Its methods return the values of members, and zero for one that is
 // absent or null. The first thing that is wrong, anywhere in the document, stays in err.
@@ -62,7 +29,7 @@ func readObject(b []byte) *jsonObject {
 		*o.err = fmt.Errorf("%d bytes, want %d at most", len(b), maxJSON)
 		return o
 	}
-	o.members, *o.err = parseObject(b)
+	o.members, *o.err = strictjson.Object(b)
 	return o
 }
 
@@ -126,7 +93,7 @@ func (o *jsonObject) bytes(name string) []byte {
 	if !o.decode(name, "a string", &s) {
 		return nil
 	}
-	b, err := decodeBase64(s)
+	b, err := strictjson.Base64(s)
 	if err != nil {
 		o.fail(name, err)
 	}
@@ -182,25 +149,9 @@ func (o *jsonObject) object(name string) (member *jsonObject, ok bool) {
 
 func (o *jsonObject) parse(raw json.RawMessage) {
 	var err error
-	if o.members, err = parseObject(raw); err != nil && *o.err == nil {
+	if o.members, err = strictjson.Object(raw); err != nil && *o.err == nil {
 		*o.err = fmt.Errorf("%s: %w", o.path, err)
 	}
-}
-
-var standardToURL = strings.NewReplacer("+", "-", "/", "_")
-
-// decodeBase64 takes base64url with or without padding, and in the standard alphabet, which many servers write. White
-// space and unused bits that are not zero are errors: what else was lost then?
-func decodeBase64(s string) ([]byte, error) {
-	encoding := base64.RawURLEncoding
-	if strings.HasSuffix(s, "=") {
-		encoding = base64.URLEncoding
-	}
-	b, err := encoding.Strict().DecodeString(standardToURL.Replace(s))
-	if err != nil || strings.ContainsAny(s, "\r\n") { // which the decoder skips
-		return nil, errors.New("not base64url")
-	}
-	return b, nil
 }
 
 // base64url are bytes as WebAuthn's JSON has them.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/keyfob-go/keyfob/cose"
+	"github.com/keyfob-go/keyfob/internal/strictjson"
 )
 
 // The bytes do not matter to those who only decode.
@@ -145,7 +146,7 @@ func TestRegistrationResponseToJSON(t *testing.T) {
 type base64Text []byte
 
 func (b *base64Text) UnmarshalText(text []byte) (err error) {
-	*b, err = decodeBase64(string(text))
+	*b, err = strictjson.Base64(string(text))
 	return err
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/keyfob-go/keyfob/internal/strictjson"
 )
 
 // UnmarshalJSON decodes results, by the rules that [CreationOptions.UnmarshalJSON] has for names, null and bytes.
@@ -100,7 +102,7 @@ func (r *ExtensionResults) members() (map[string]json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	members, err := parseObject(encoded)
+	members, err := strictjson.Object(encoded)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,9 @@ var mayImport = map[string][]string{
 	"cose":              {"internal/ctapcbor"},
 	"ctap2":             {"cose", "internal/ctapcbor"},
 	"ctap1":             {"cose"},
-	"webauthn":          {"ctap2", "cose", "internal/ctapcbor", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix"},
+	"webauthn": {
+		"ctap2", "cose", "internal/ctapcbor", "internal/strictjson", "golang.org/x/net/idna", "golang.org/x/net/publicsuffix",
+	},
 	"authenticator": {
 		"webauthn", "ctap1", "ctap2", "ctaphid", "hid", "cose", "internal/ctapcbor", "golang.org/x/text/unicode/norm",
 	},
@@ -44,6 +46,8 @@ var mayImport = map[string][]string{
 
 	"internal/attest": {"cose", "ctap2", "internal/ctapcbor"},
 	"internal/redact": {"ctap2", "ctaphid", "internal/ctapcbor"},
+
+	"internal/strictjson": {},
 
 	"internal/seeds":        {},
 	"internal/project":      {},
