@@ -1,6 +1,7 @@
 package authenticator
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 
@@ -370,5 +371,30 @@ func TestListsFitTheMessageSize(t *testing.T) {
 	require.Greater(t, len(w.commands), 2)
 	for _, request := range w.requests {
 		require.LessOrEqual(t, len(request), 1024)
+	}
+}
+
+// A CTAP 2.0 key cannot tell how many entries it takes, and says only that they were too many.
+func TestListsOfKeysThatDoNotTellTheirLimit(t *testing.T) {
+	t.Parallel()
+	for name, pin := range map[string]string{"without a PIN": "", "with a PIN": "1234"} {
+		c := virtual.Config{Version: virtual.CTAP20, MaxCredentialCountInList: 1}
+		c.PIN.Initial = []byte(pin)
+		_, ui := answers(t, pin, pin, pin)
+		a, w := open(t, c, ui)
+		opts := credentialOptions()
+		cred, err := a.MakeCredential(t.Context(), opts)
+		require.NoError(t, err, name)
+
+		list := [][]byte{bytes.Repeat([]byte{1}, 64), bytes.Repeat([]byte{2}, 64), cred.ID, bytes.Repeat([]byte{3}, 64)}
+		opts.ExcludeList = list
+		_, err = a.MakeCredential(t.Context(), opts)
+		require.ErrorIs(t, err, ctap2.ErrCredentialExcluded, name)
+
+		w.sent()
+		all, err := a.GetAssertions(t.Context(), &AssertionOptions{RPID: "example.org", ClientDataHash: hash("get"), AllowList: list})
+		require.NoError(t, err, name)
+		require.Equal(t, cred.ID, all[0].CredentialID, name)
+		require.Equal(t, 5, count(w.sent(), getAssertion), "all at once, three alone, and the one that is there")
 	}
 }

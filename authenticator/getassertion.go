@@ -94,7 +94,11 @@ func (a *Authenticator) getAssertionsFor(
 		return nil, err
 	}
 	err = a.authorized(ctx, s.method, s.use, func(z authorization) error {
-		if all, err = a.sign(ctx, s, z); err == nil && opts.arrayWrite != nil {
+		err := s.allow.fitted(func() error {
+			all, err = a.sign(ctx, s, z)
+			return err
+		})
+		if err == nil && opts.arrayWrite != nil {
 			err = a.writeBlobOf(ctx, all[0], opts.arrayWrite, z.token)
 		}
 		return err

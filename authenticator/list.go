@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/keyfob-go/keyfob/ctap2"
 	"github.com/keyfob-go/keyfob/internal/ctapcbor"
@@ -16,9 +17,25 @@ type credentialList struct {
 	batches  [][]ctap2.CredentialDescriptor
 	required bool // the request must have a list (without one it would mean something else)
 	single   bool // the request must have but the one entry that the key holds
+	untold   bool // the key does not tell how many entries it takes
 }
 
-func (l credentialList) oversized() bool { return len(l.batches) > 1 }
+func (l *credentialList) oversized() bool { return len(l.batches) > 1 }
+
+// mayBeTooLong says that the key may still want less in a batch.
+func (l *credentialList) mayBeTooLong() bool {
+	return l.untold && slices.ContainsFunc(l.batches, func(batch []ctap2.CredentialDescriptor) bool { return len(batch) > 1 })
+}
+
+// fitted runs a request with the list, and once more with one entry in a batch if the key says only now that it takes less.
+func (l *credentialList) fitted(request func() error) error {
+	err := request()
+	if !l.mayBeTooLong() || !isAny(err, ctap2.ErrLimitExceeded, ctap2.ErrRequestTooLarge) {
+		return err
+	}
+	l.batches = slices.Collect(slices.Chunk(slices.Concat(l.batches...), 1))
+	return request()
+}
 
 // descriptorOverhead is what a descriptor takes in CBOR besides its ID.
 const descriptorOverhead = 24
@@ -34,6 +51,7 @@ func (a *Authenticator) newCredentialList(ids [][]byte, req any) (list credentia
 		return list, fmt.Errorf("%w: %w", ErrInvalidOptions, err)
 	}
 	info := a.Info()
+	list.untold = info.MaxCredentialCountInList == 0
 	// The authorization and an hmac-secret input take at most some 300 bytes more.
 	budget := max(int(min(info.MaxMsgSize, 1<<16))-len(rest)-300, 1)
 	var batch []ctap2.CredentialDescriptor

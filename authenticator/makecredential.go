@@ -84,8 +84,10 @@ func (a *Authenticator) makeCredential(ctx context.Context, opts *CredentialOpti
 		return a.makeCredentialU2F(ctx, opts)
 	}
 	err = a.authorized(ctx, c.method, c.use, func(z authorization) error {
-		cred, err = a.create(ctx, c, z)
-		return err
+		return c.exclude.fitted(func() error {
+			cred, err = a.create(ctx, c, z)
+			return err
+		})
 	})
 	return cred, err
 }
@@ -113,7 +115,7 @@ func (a *Authenticator) planCreation(opts *CredentialOptions) (c *creation, err 
 		return nil, err
 	}
 	c.use = use{permissions: ctap2.PermissionMakeCredential, rpID: opts.RP.ID}
-	if c.exclude.oversized() {
+	if c.exclude.oversized() || c.exclude.mayBeTooLong() {
 		c.use.permissions |= ctap2.PermissionGetAssertion
 	}
 	c.method = decideUV(info, uvQuestion{
