@@ -11,10 +11,11 @@ import (
 )
 
 // windowsRemoved is what the HID class driver says when the key is gone. An aborted operation is one that it ended
-// itself: those that end by Close or for lack of time have other errors.
+// itself: those that end by Close or for lack of time have other errors. Access is denied to what is about to be deleted;
+// rights are checked when a file is opened, and no more.
 var windowsRemoved = []error{
 	windows.ERROR_DEVICE_NOT_CONNECTED, windows.ERROR_GEN_FAILURE, windows.ERROR_OPERATION_ABORTED,
-	windows.ERROR_DEVICE_REMOVED, windows.ERROR_NO_SUCH_DEVICE,
+	windows.ERROR_DEVICE_REMOVED, windows.ERROR_NO_SUCH_DEVICE, windows.ERROR_ACCESS_DENIED,
 }
 
 // inputBuffers is how many reports Windows keeps for a reader that is late: more than the 129 of the longest message.

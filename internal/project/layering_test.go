@@ -49,13 +49,14 @@ var mayImport = map[string][]string{
 
 	"internal/strictjson": {},
 
-	"internal/seeds":        {},
-	"internal/project":      {},
-	"internal/transcripts":  {},
-	"internal/usbip":        {"golang.org/x/sys/unix"},
-	"internal/vmtest":       {},
-	"internal/vmtest/init":  {"golang.org/x/sys/unix"},
-	"internal/vmtest/guest": {},
+	"internal/seeds":           {},
+	"internal/project":         {},
+	"internal/transcripts":     {},
+	"internal/usbip":           {"golang.org/x/sys/unix"},
+	"internal/vmtest":          {},
+	"internal/vmtest/init":     {"golang.org/x/sys/unix"},
+	"internal/vmtest/guest":    {},
+	"internal/vmtest/winguest": {},
 }
 
 // mayTest is what tests may import besides.

@@ -23,16 +23,21 @@ const (
 	machineLimit = 7 * time.Minute
 )
 
-// TestVM boots the virtual machine and has one subtest for each test of package guest. What is selected with
-// -run TestVM/Name is all that runs in the guest, too.
+// TestVM boots the virtual machine and has one subtest for each test of package guest, less those for TestWine. What is
+// selected with -run TestVM/Name is all that runs in the guest, too.
 func TestVM(t *testing.T) {
 	cache := requireMachine(t)
-	dependOnSources(t)
-	kernel := filepath.Join(cache, "vmlinux")
-	initramfs := buildInitramfs(t, filepath.Join(cache, "debian"))
+	m := newGuest(t, cache, "-test.skip=^TestWine")
+	runGuest(t, cache, m, "512")
+}
 
+// runGuest boots a machine with so many MiB of memory and reports what its tests said.
+func runGuest(t *testing.T, cache string, m *image, memory string) {
+	t.Helper()
+	initramfs := filepath.Join(t.TempDir(), "initramfs")
+	require.NoError(t, os.WriteFile(initramfs, m.bytes(), 0o644))
 	start := time.Now()
-	console, err := boot(t.Context(), kernel, initramfs)
+	console, err := boot(t.Context(), filepath.Join(cache, "vmlinux"), initramfs, memory)
 	guest := parseConsole(console)
 	t.Logf("guest %s, ended after %.1f s", guest.boot, time.Since(start).Seconds())
 	for _, r := range guest.results {
@@ -69,11 +74,17 @@ func requireMachine(t *testing.T) string {
 	}
 	missing := fmt.Sprintf("VM tests need %s (apt-get install qemu-system-x86 seabios) and Debian's kernel and fido2-tools in %s "+
 		"(internal/vmtest/fetch.sh)", qemu, cache)
+	skipMachine(t, missing)
+	return ""
+}
+
+// skipMachine skips the test, unless it is required.
+func skipMachine(t *testing.T, missing string) {
+	t.Helper()
 	if os.Getenv("KEYFOB_VM") == "require" {
 		t.Fatal(missing)
 	}
 	t.Skip(missing)
-	return ""
 }
 
 // dependOnSources makes go test see that the result depends on the whole module, which it can't know of programs that
@@ -90,39 +101,35 @@ func dependOnSources(t *testing.T) {
 
 const moduleRoot = "../.."
 
-// buildInitramfs returns the path of the finished initramfs.
-func buildInitramfs(t *testing.T, packages string) string {
+// newGuest returns an initramfs with our programs, built from the sources as they are.
+func newGuest(t *testing.T, cache string, arguments ...string) *image {
 	t.Helper()
-	dir := t.TempDir()
-	build(t, "test", "-c", "-o", filepath.Join(dir, "guest.test"), "./internal/vmtest/guest")
-	build(t, "build", "-o", filepath.Join(dir, "init"), "./internal/vmtest/init")
-	programs := map[string]string{"guest.test": "bin/guest.test", "init": "init"}
-	if _, err := os.Stat(filepath.Join(moduleRoot, "cmd", "keyfob")); err == nil {
-		build(t, "build", "-o", filepath.Join(dir, "keyfob"), "./cmd/keyfob")
-		programs["keyfob"] = "bin/keyfob"
-	}
-	m, err := newImage(packages, testArguments())
+	dependOnSources(t)
+	m, err := newImage(filepath.Join(cache, "debian"), testArguments(arguments...))
 	require.NoError(t, err)
-	for name, target := range programs {
+	dir := t.TempDir()
+	build(t, "linux", "test", "-c", "-o", filepath.Join(dir, "guest.test"), "./internal/vmtest/guest")
+	build(t, "linux", "build", "-o", filepath.Join(dir, "init"), "./internal/vmtest/init")
+	build(t, "linux", "build", "-o", filepath.Join(dir, "keyfob"), "./cmd/keyfob")
+	for name, target := range map[string]string{"guest.test": "bin/guest.test", "init": "init", "keyfob": "bin/keyfob"} {
 		require.NoError(t, m.program(filepath.Join(dir, name), target))
 	}
-	path := filepath.Join(dir, "initramfs")
-	require.NoError(t, os.WriteFile(path, m.bytes(), 0o644))
-	return path
+	return m
 }
 
-func build(t *testing.T, command string, arguments ...string) {
+func build(t *testing.T, system, command string, arguments ...string) {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), "go", append([]string{command, "-trimpath", "-ldflags=-s -w"}, arguments...)...)
 	c.Dir = moduleRoot
-	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH=amd64")
 	output, err := c.CombinedOutput()
 	require.NoError(t, err, "go %s: %s", strings.Join(c.Args[1:], " "), output)
 }
 
-// testArguments are those of the guest's test binary. Its subtests have our subtests' names, less the first element.
-func testArguments() []string {
-	arguments := []string{"-test.v", "-test.timeout=" + testLimit.String()}
+// testArguments are those of the guest's test binary. Its subtests have our subtests' names, less the first element; what
+// -run selects of them comes last, and so replaces what is given.
+func testArguments(arguments ...string) []string {
+	arguments = append([]string{"-test.v", "-test.timeout=" + testLimit.String()}, arguments...)
 	if _, pattern, ok := strings.Cut(flag.Lookup("test.run").Value.String(), "/"); ok {
 		arguments = append(arguments, "-test.run="+pattern)
 	}
@@ -130,12 +137,12 @@ func testArguments() []string {
 }
 
 // boot runs the machine until it ends and returns what it wrote to its serial console.
-func boot(ctx context.Context, kernel, initramfs string) (string, error) {
+func boot(ctx context.Context, kernel, initramfs, memory string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, machineLimit)
 	defer cancel()
 	// TCG and the old pc machine, since KVM may be absent or nested, and TSC calibration on microvm fails at times.
 	// CPU max has RDRAND, so that getrandom does not block, but SMAP faults on IRETQ in qemu 7.2.
-	c := exec.CommandContext(ctx, qemu, "-accel", "tcg", "-M", "pc", "-cpu", "max,-smap", "-smp", "1", "-m", "512",
+	c := exec.CommandContext(ctx, qemu, "-accel", "tcg", "-M", "pc", "-cpu", "max,-smap", "-smp", "1", "-m", memory,
 		"-no-user-config", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
 		"-kernel", kernel, "-initrd", initramfs, "-append", "console=ttyS0 quiet panic=-1 reboot=t random.trust_cpu=on "+
 			"mitigations=off nokaslr no_timer_check cryptomgr.notests ipv6.disable=1 apparmor=0 audit=0")
