@@ -39,14 +39,14 @@ func list() ([]Info, error) {
 func open(path string) (*Device, error) {
 	n, err := findNode(path)
 	if err != nil {
-		return nil, explainOpen(&fs.PathError{Op: "open", Path: path, Err: err})
+		return nil, explainOpen(path, err)
 	}
 	b, err := n.describe()
 	if err == nil {
 		b.conn, err = connect(n.path, b.reports)
 	}
 	if err != nil {
-		return nil, explainOpen(&fs.PathError{Op: "open", Path: path, Err: cause(err)})
+		return nil, explainOpen(path, cause(err))
 	}
 	return newDevice(b), nil
 }
@@ -76,7 +76,7 @@ func (n hidNode) info() (info Info, ok bool) {
 	case errors.Is(err, errNotFIDO) || !isFIDOHardware(n.hardwareIDs()):
 		return Info{}, false
 	}
-	info = Info{Path: n.path, Err: explainOpen(&fs.PathError{Op: "open", Path: n.path, Err: err})}
+	info = Info{Path: n.path, Err: explainOpen(n.path, err)}
 	info.VendorID, info.ProductID = instanceNumbers(n.instanceID)
 	n.addTo(&info)
 	return info, true
@@ -141,25 +141,24 @@ func setInputBuffers(f *os.File) error {
 	return errors.Join(controlErr, err)
 }
 
-// refusal is the error with which Windows will refuse to open a FIDO interface, as far as that is certain: since version
-// 1903, which is build 18362, it keeps them for administrators.
+// refusal is the error with which Windows will refuse to open a FIDO interface, as far as that is certain.
 func refusal(path string) error {
 	_, _, build := windows.RtlGetNtVersionNumbers()
-	if build < 18362 || windows.GetCurrentProcessToken().IsElevated() {
+	if !refusesFIDO(build, windows.GetCurrentProcessToken().IsElevated()) {
 		return nil
 	}
-	return explainOpen(&fs.PathError{Op: "open", Path: path, Err: windows.ERROR_ACCESS_DENIED})
+	return explainOpen(path, windows.ERROR_ACCESS_DENIED)
 }
 
 // explainOpen adds what to do about an error that opening an interface gave or would give.
-func explainOpen(err error) error {
+func explainOpen(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("hid: %w: Windows keeps FIDO keys for administrators: run this program as administrator", err)
+		err = fmt.Errorf("%w: Windows keeps FIDO keys for administrators: run this program as administrator", err)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("hid: %w: plug the key in", err)
+		err = fmt.Errorf("%w: plug the key in", err)
 	case errors.Is(err, windows.ERROR_SHARING_VIOLATION):
-		return fmt.Errorf("hid: %w: %w: close the program that uses it", ErrBusy, err)
+		err = fmt.Errorf("%w: %w: close the program that uses it", ErrBusy, err)
 	}
-	return fmt.Errorf("hid: %w", err)
+	return fmt.Errorf("hid: open %s: %w", path, err)
 }

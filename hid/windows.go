@@ -58,6 +58,10 @@ func isFIDOHardware(ids []string) bool {
 	return slices.ContainsFunc(ids, func(id string) bool { return strings.EqualFold(id, fidoHardwareID) })
 }
 
+// refusesFIDO says that Windows keeps FIDO keys from a process: since version 1903, which is build 18362, they are for
+// administrators.
+func refusesFIDO(build uint32, elevated bool) bool { return build >= 18362 && !elevated }
+
 // instanceBus tells the bus from the instance ID of what a HID device hangs on: "USB\VID_1050&PID_0407&MI_01\7&1a2b".
 // It begins with the name of the driver that found it.
 func instanceBus(parent string) Bus {

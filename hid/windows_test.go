@@ -74,6 +74,13 @@ func TestWindowsHardwareIDs(t *testing.T) {
 	require.False(t, isFIDOHardware(nil))
 }
 
+func TestWindowsRefusesFIDO(t *testing.T) {
+	require.True(t, refusesFIDO(18362, false), "1903")
+	require.True(t, refusesFIDO(26100, false), "Windows 11")
+	require.False(t, refusesFIDO(17763, false), "1809")
+	require.False(t, refusesFIDO(26100, true))
+}
+
 func TestWindowsBus(t *testing.T) {
 	for instance, want := range map[string]Bus{
 		`USB\VID_1050&PID_0407&MI_01\7&1d2a3b4c&0&0001`:                                        BusUSB,
