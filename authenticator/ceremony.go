@@ -166,6 +166,7 @@ func (c *ceremony[T]) deny(key hid.Info) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, denied := c.denied[key.Path]; denied && c.chosen == nil {
+		delete(c.denied, key.Path) // once will do
 		c.dropped = key.Err
 		c.news.post(Event{Kind: EventDropped, Key: key, Err: key.Err})
 	}
@@ -208,8 +209,8 @@ func (c *ceremony[T]) removed(key hid.Info) {
 func (c *ceremony[T]) drop(p *player[T], why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.players[p.key.Path] != p || c.chosen != nil {
-		return // too late to matter
+	if c.players[p.key.Path] != p || c.chosen != nil || p.ctx.Err() != nil {
+		return // too late to matter, or no fault of the key's
 	}
 	if errors.Is(why, hid.ErrRemoved) {
 		c.gone[p.key.Path] = true

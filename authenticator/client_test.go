@@ -490,6 +490,245 @@ func TestCancelledCeremonyLeavesNothing(t *testing.T) {
 	})
 }
 
+// What a cancelled ceremony takes from the user is no fault of the keys.
+func TestCancelDropsNoKey(t *testing.T) {
+	for name, c := range map[string]virtual.Config{
+		"opening":    {Faults: virtual.Faults{Report: virtual.At(0, 0, virtual.Silence)}},
+		"explaining": {NoClientPIN: true},
+		"U2F":        {U2FOnly: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				d := newDesk(t)
+				d.plug("a", c)
+				opts := credentialOptions()
+				opts.UserVerification = UVRequired
+				ctx, cancel := context.WithCancel(t.Context())
+				o := d.registration(ctx, opts)
+				d.take()
+				cancel()
+				_, err := o.end()
+				require.ErrorIs(t, err, context.Canceled)
+				require.Empty(t, d.take(), "nothing to tell")
+			})
+		})
+	}
+}
+
+// The user may take back the question at any time, and nothing is sent to the key after that.
+func TestCancelDuringQuestions(t *testing.T) {
+	answered := func(ctx context.Context) { <-ctx.Done() }
+	pin := func(ctx context.Context, _ *PINRequest) ([]byte, error) { answered(ctx); return []byte("1234"), nil }
+	newPIN := func(ctx context.Context, _ *NewPINRequest) ([]byte, error) {
+		answered(ctx)
+		return []byte("123456"), nil
+	}
+	for name, tc := range map[string]struct {
+		ui     UI
+		config virtual.Config
+	}{
+		"PIN":    {UI{PIN: pin}, withPIN(virtual.Config{})},
+		"NewPIN": {UI{NewPIN: newPIN}, virtual.Config{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				d := newDesk(t)
+				var sent atomic.Int32
+				c := tc.config
+				c.Faults.Answer = func(_ ctaphid.Command, _ []byte, run func() []byte) []byte {
+					sent.Add(1)
+					return run()
+				}
+				d.plug("a", c)
+				d.client.UI = &tc.ui
+				opts := credentialOptions()
+				opts.UserVerification = UVRequired
+				ctx, cancel := context.WithCancelCause(t.Context())
+				o := d.registration(ctx, opts)
+				require.False(t, o.isOver())
+				before := sent.Load()
+				cause := errors.New("enough")
+				cancel(cause)
+				_, err := o.end()
+				require.ErrorIs(t, err, cause)
+				require.Equal(t, before, sent.Load(), "an answer that comes too late is none")
+			})
+		})
+	}
+}
+
+// A ceremony that is cancelled when any message arrives at a key, or at any event, leaves nothing behind.
+func TestCancelAtEveryPoint(t *testing.T) {
+	t.Parallel()
+	ends, completed := 0, false
+	for point := 0; !completed && point < 100; point++ {
+		synctest.Test(t, func(t *testing.T) { completed = cancelledAt(t, point) })
+		ends++
+	}
+	require.True(t, completed)
+	require.Greater(t, ends, 15)
+}
+
+// cancelledAt returns whether the ceremony came to its end before the point.
+func cancelledAt(t *testing.T, point int) bool {
+	d := newDesk(t, "1234")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("enough")
+	var points atomic.Int32
+	pass := func() {
+		if points.Add(1) > int32(point) {
+			cancel(cause)
+		}
+	}
+	for _, name := range []string{"a", "b"} {
+		c := withPIN(virtual.Config{NoU2F: name == "b"})
+		c.Faults.Answer = func(_ ctaphid.Command, _ []byte, run func() []byte) []byte {
+			pass()
+			return run()
+		}
+		d.plug(name, c)
+	}
+	notify := d.client.UI.Notify
+	d.client.UI.Notify = func(e Event) { notify(e); pass() }
+	opts := credentialOptions()
+	opts.UserVerification = UVRequired
+	o := d.registration(ctx, opts)
+	for !o.isOver() { // chosen, and used
+		d.touch("a")
+	}
+	_, err := o.end()
+	if err != nil {
+		require.ErrorIs(t, err, cause)
+	}
+	return ctx.Err() == nil
+}
+
+// Whoever touches two keys at the same instant has chosen one of them.
+func TestTwoKeysTouchedAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t)
+		names := []string{"a", "b", "c"}
+		for _, name := range names {
+			d.plug(name, virtual.Config{})
+		}
+		o := d.registration(t.Context(), credentialOptions())
+		d.take()
+		for _, name := range names {
+			close(d.fingers[name])
+		}
+		cred, err := o.end()
+		require.NoError(t, err)
+		require.NotEmpty(t, cred.ID)
+		touched := slices.DeleteFunc(d.take(), func(line string) bool { return line[1:] != ": touched" })
+		require.Len(t, touched, 1)
+	})
+}
+
+// reader is a desk's key with a fingerprint reader, which takes good fingers and others.
+func (d *desk) plugReader(name, pin string) (finger chan<- bool) {
+	fingers := make(chan bool)
+	key := d.plug(name, virtual.Config{UserVerification: func(ctx context.Context, _ virtual.Prompt) error {
+		select {
+		case good := <-fingers:
+			if good {
+				return nil
+			}
+			return errors.New("another finger")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}})
+	setPIN(d.t, key, pin)
+	return fingers
+}
+
+// Several readers blink; the one that does not know the finger asks for the PIN in the end, and the others stop only then.
+func TestFingersOnSeveralReaders(t *testing.T) {
+	for name, pins := range map[string][]string{"with a PIN": {"1234"}, "with nobody to ask": nil} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				d := newDesk(t, pins...)
+				a := d.plugReader("a", "1234")
+				d.plugReader("b", "1234")
+				opts := credentialOptions()
+				opts.UserVerification = UVRequired
+				o := d.registration(t.Context(), opts)
+				require.Equal(t, []string{"a: added", "a: touch to verify", "b: added", "b: touch to verify", "select"}, d.take())
+				for range 2 {
+					a <- false
+					require.False(t, o.isOver())
+					require.EqualValues(t, 2, d.opens.open.Load(), "the user may still take the other one")
+				}
+				a <- false
+				if pins == nil {
+					_, err := o.end() // without another touch
+					require.ErrorIs(t, err, ErrPINRequired)
+					return
+				}
+				log := d.take()
+				require.Equal(t, []string{"a: touched", "a: PIN, reason 5", "a: touch to register"}, log[len(log)-3:])
+				require.EqualValues(t, 1, d.opens.open.Load())
+				d.touch("a")
+				_, err := o.end()
+				require.NoError(t, err)
+			})
+		})
+	}
+}
+
+// A reader that is blocked, on a key without a PIN, is as good as none.
+func TestABlockedReaderExplainsItself(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.plug("a", virtual.Config{
+			NoClientPIN:      true,
+			UserVerification: func(context.Context, virtual.Prompt) error { return ctap2.ErrUVBlocked },
+			Faults: virtual.Faults{Answer: func(cmd ctaphid.Command, request []byte, run func() []byte) []byte {
+				if cmd == ctaphid.CommandCBOR && request[0] == byte(clientPIN) && bytes.Contains(request, []byte{2, 6}) {
+					return []byte{byte(ctap2.ErrUVBlocked)} // at once
+				}
+				return run()
+			}},
+		})
+		opts := credentialOptions()
+		opts.UserVerification = UVRequired
+		o := d.registration(t.Context(), opts)
+		require.Equal(t, []string{"a: added", "a: verification failed", "a: touch to select"}, d.take())
+		d.touch("a")
+		_, err := o.end()
+		require.Equal(t, KindUVFailed, KindOf(err))
+	})
+}
+
+// A key that comes back to the same place is a new one.
+func TestAKeyComesBackToItsPlace(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t)
+		info := hid.Info{Path: "port"}
+		events := make(chan hid.Event)
+		d.client.Watch = func(context.Context) ([]hid.Info, <-chan hid.Event, error) { return []hid.Info{info}, events, nil }
+		d.client.Open = d.opens.counting(func(string) (io.ReadWriteCloser, error) { return d.hub.Open("virtual:1") })
+		d.names["port"] = "port"
+		key := d.key("a", virtual.Config{})
+		d.hub.Plug(key)
+		o := d.registration(t.Context(), credentialOptions())
+		require.Equal(t, []string{"port: added", "port: touch to register"}, d.take())
+		for range 2 {
+			d.hub.Unplug(key) // before the watch tells
+			require.Equal(t, []string{"insert", "port: removed"}, d.take())
+			events <- hid.Event{Kind: hid.Removed, Info: info}
+			require.Empty(t, d.take())
+			d.hub = virtual.Hub{}
+			d.hub.Plug(key)
+			events <- hid.Event{Kind: hid.Added, Info: info}
+			require.Equal(t, []string{"port: added", "port: touch to register"}, d.take())
+		}
+		d.touch("a")
+		_, err := o.end()
+		require.NoError(t, err)
+	})
+}
+
 // A callback that does not return cannot keep the keys blinking.
 func TestBlockedNotifyDelaysNoCancel(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -22,7 +22,6 @@ type player[T any] struct {
 	device  *Authenticator
 	kept    bool   // device goes on to the caller
 	waiting bool   // the key says that it waits for a touch
-	touched bool   // the user has touched it
 	pin     []byte // that the user gave, for the case that the key wants it again
 }
 
@@ -53,7 +52,7 @@ func (p *player[T]) attempts() {
 		chosen := p.c.isChosen(p)
 		switch {
 		case p.ctx.Err() != nil && !chosen: // somebody else knows why
-		case err == nil, p.touched, chosen:
+		case err == nil, chosen:
 			p.c.end(p, result, err)
 		case gaveUp(err, begin):
 			continue
@@ -67,7 +66,7 @@ func (p *player[T]) attempts() {
 }
 
 // judge finds out whether the user has touched the key: it answered, after it had waited for a touch, and not because
-// nobody came.
+// nobody came. If it then wants a PIN that nobody can be asked for, it has answered as well.
 func (p *player[T]) judge(err error) {
 	if p.waiting && answered(err) && !nobodyCame(err) && !errors.Is(err, ctap2.ErrKeepaliveCancel) {
 		p.touch()
@@ -78,21 +77,23 @@ func (p *player[T]) judge(err error) {
 func answered(err error) bool {
 	var status ctap2.Status
 	return err == nil || errors.As(err, &status) || errors.Is(err, ErrInvalidResponse) ||
-		errors.Is(err, ctap2.ErrInvalidResponse)
+		errors.Is(err, ctap2.ErrInvalidResponse) || errors.Is(err, ErrPINRequired)
 }
 
-func (p *player[T]) touch() {
-	p.touched, p.waiting = true, false
+// touch notes that the user has touched the key, which makes it the chosen one unless another was faster.
+func (p *player[T]) touch() bool {
+	p.waiting = false
+	if !p.c.choose(p, true) {
+		return false
+	}
 	p.c.news.post(Event{Kind: EventTouched, Key: p.key})
+	return true
 }
 
 // again says that the work may be tried again, in another way, after a failure: not if the user touched this key and has
 // chosen another.
 func (p *player[T]) again() bool {
-	if p.waiting {
-		p.touch()
-	}
-	return !p.touched || p.c.choose(p, true)
+	return !p.waiting || p.touch()
 }
 
 func nobodyCame(err error) bool {
@@ -108,7 +109,8 @@ func gaveUp(err error, begin time.Time) bool {
 // explains says that the key is as good as any but cannot serve the request, which its user may not know.
 func explains(err error) bool {
 	switch KindOf(err) {
-	case KindUnsupported, KindNoMatch, KindExcluded, KindPINNotSet, KindPINRequired, KindPINPolicy, KindStoreFull:
+	case KindUnsupported, KindNoMatch, KindExcluded, KindPINNotSet, KindPINRequired, KindPINPolicy, KindUVFailed,
+		KindStoreFull:
 		return true
 	}
 	return false
@@ -192,7 +194,7 @@ func (p *player[T]) become(ctx context.Context) error {
 	if p.waiting { // for a finger, and it was the wrong one
 		p.touch()
 	}
-	for !p.c.choose(p, p.touched) {
+	for !p.c.choose(p, false) {
 		if err := p.becomeByTouch(ctx); err != nil {
 			return err
 		}

@@ -71,8 +71,7 @@ type registration struct {
 func registerOn[T any](ctx context.Context, p *player[T], r *registration) (*webauthn.RegistrationResponse, error) {
 	opts := r.optionsFor(p.device.Info())
 	cred, err := p.device.MakeCredential(ctx, opts)
-	if errors.Is(err, ctap2.ErrKeyStoreFull) && opts.ResidentKey &&
-		r.AuthenticatorSelection.ResidentKey != webauthn.Required && p.again() {
+	if errors.Is(err, ctap2.ErrKeyStoreFull) && opts.ResidentKey && !r.insistsOnResidentKey(opts) && p.again() {
 		opts = r.nonResident(opts)
 		cred, err = p.device.MakeCredential(ctx, opts)
 	}
@@ -105,6 +104,12 @@ func (r *registration) optionsFor(info *ctap2.Info) *CredentialOptions {
 	return opts
 }
 
+// insistsOnResidentKey: also for a large blob, which keys with largeBlobKey have for no other kind.
+func (r *registration) insistsOnResidentKey(opts *CredentialOptions) bool {
+	return r.AuthenticatorSelection.ResidentKey == webauthn.Required ||
+		opts.LargeBlobKey && r.Extensions.LargeBlob.Support == webauthn.Required
+}
+
 // wantsResidentKey: where it is only preferred, not on a key that says it has no room.
 func (r *registration) wantsResidentKey(info *ctap2.Info) bool {
 	switch r.AuthenticatorSelection.ResidentKey {
@@ -124,7 +129,8 @@ func (r *registration) addExtensions(opts *CredentialOptions, info *ctap2.Info) 
 		opts.CredProtect = x.CredentialProtectionPolicy
 	}
 	opts.HMACSecret = (x.HMACCreateSecret || x.PRF != nil) && info.HasExtension("hmac-secret")
-	if salts := prfSalts(evalOf(x.PRF)); salts != nil && info.HasExtension("hmac-secret-mc") {
+	verifies := isProtected(info) || opts.UserVerification == UVRequired // else the results have to wait
+	if salts := prfSalts(evalOf(x.PRF)); salts != nil && verifies && info.HasExtension("hmac-secret-mc") {
 		opts.HMACSecretSalts = salts
 		opts.UserVerification = UVRequired // WebAuthn Level 3, section 10.1.4
 	}

@@ -257,6 +257,31 @@ func TestRequiredResidentKeyOnAFullKey(t *testing.T) {
 	require.Equal(t, KindStoreFull, KindOf(err))
 }
 
+// Some keys have large blobs for resident keys only. Who insists on one gets no credential without it.
+func TestRequiredLargeBlobOnAFullKey(t *testing.T) {
+	t.Parallel()
+	c := withPIN(virtual.Preset21.Config())
+	c.Capacity = 1
+	s := newSite(t, c)
+	s.register(`,"authenticatorSelection":{"residentKey":"required"}`)
+	another := func(support string) error {
+		_, err := s.client.Register(t.Context(), origin, creating(t, `,"authenticatorSelection":{"residentKey":"preferred"},
+			"extensions":{"largeBlob":{"support":"`+support+`"}},"user":{"id":"dXNlci0y","name":"n","displayName":"d"}`))
+		return err
+	}
+	require.Equal(t, KindStoreFull, KindOf(another("required")))
+	require.NoError(t, another("preferred"))
+}
+
+// The secrets at creation are a courtesy, for which no key needs a PIN.
+func TestPRFAtCreationOnAKeyWithoutPIN(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, virtual.Preset23.Config())
+	results := s.register(`,"extensions":{"prf":{"eval":{"first":"Zmlyc3Q"}}}`).ClientExtensionResults.PRF
+	require.True(t, *results.Enabled)
+	require.Nil(t, results.Results)
+}
+
 func TestChooseAccount(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, withPIN(virtual.Preset21.Config()))
@@ -272,9 +297,30 @@ func TestChooseAccount(t *testing.T) {
 	_, err := s.client.Authenticate(t.Context(), origin, request(t, ""))
 	require.ErrorIs(t, err, ErrInvalidOptions)
 
-	s.accounts = nil
+	ctx, cancel := context.WithCancel(t.Context())
+	s.client.UI.ChooseAccount = func(asked context.Context, _ *AccountRequest) (int, error) {
+		cancel()
+		<-asked.Done()
+		return 0, nil
+	}
+	_, err = s.client.Authenticate(ctx, origin, request(t, ""))
+	require.ErrorIs(t, err, context.Canceled)
+
 	s.client.UI.ChooseAccount = nil
 	require.Equal(t, []byte("user-2"), s.signIn("").UserHandle, "the newest")
+}
+
+// A key with a display has the user choose there, and nobody asks again.
+func TestTheKeyAsksWhichAccount(t *testing.T) {
+	t.Parallel()
+	c := withPIN(virtual.Preset21.Config())
+	c.ChooseAccount = func(context.Context, virtual.Prompt, []ctap2.User) (int, error) { return 1, nil }
+	s := newSite(t, c)
+	for _, user := range []string{`{"id":"dXNlci0x","name":"ann","displayName":"a"}`, `{"id":"dXNlci0y","name":"bob","displayName":"b"}`} {
+		s.register(`,"authenticatorSelection":{"residentKey":"required","userVerification":"required"},"user":` + user)
+	}
+	require.Equal(t, []byte("user-1"), s.signIn("").UserHandle)
+	require.Empty(t, s.accounts)
 }
 
 func TestClientExtensions(t *testing.T) {
