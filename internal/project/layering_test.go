@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 	"internal/attest": {"cose", "ctap2", "internal/ctapcbor"},
 	"internal/redact": {"ctap2", "ctaphid", "internal/ctapcbor"},
 
+	"internal/helper":     {"authenticator", "hid", "webauthn", "internal/strictjson"},
 	"internal/strictjson": {},
 
 	"internal/seeds":           {},
