@@ -113,6 +113,11 @@ func rawPIN(t *testing.T, client *ctap2.Client, padded []byte) error {
 	shared := agree(t, client, 2)
 	enc, err := shared.Encrypt(padded)
 	require.NoError(t, err)
+	return sendPIN(t, client, shared, enc)
+}
+
+func sendPIN(t *testing.T, client *ctap2.Client, shared *ctap2.SharedSecret, enc []byte) error {
+	t.Helper()
 	return statusOrNil(send(t, client.Transport.(*Authenticator), ctap2.CommandClientPIN, &ctap2.ClientPINRequest{
 		PINUVAuthProtocol: 2,
 		Subcommand:        ctap2.SubcommandSetPIN,
@@ -152,6 +157,15 @@ func TestNewPINPolicy(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, tt.want == 0, info.Options["clientPin"])
 		})
+	}
+}
+
+func TestNewPINThatDoesNotDecrypt(t *testing.T) {
+	t.Parallel()
+	_, client := newKey(t, Config{})
+	for _, size := range []int{1, 15, 79, 81} {
+		err := sendPIN(t, client, agree(t, client, 2), make([]byte, size))
+		require.ErrorIs(t, err, ctap2.ErrPINAuthInvalid, size)
 	}
 }
 

@@ -129,6 +129,9 @@ func (a *Authenticator) checkGetAssertion(
 	if a.config.Faults.RefuseSilent && !wantTouch {
 		return ctap2.ErrUPRequired
 	}
+	if err := a.insist(auth); err != nil {
+		return err
+	}
 	return a.checkList(req.AllowList)
 }
 

@@ -229,7 +229,7 @@ func TestBuiltInVerificationThatFails(t *testing.T) {
 
 	_, client := newKey(t, stranger)
 	_, err := client.GetAssertion(t.Context(), get)
-	require.ErrorIs(t, err, ctap2.ErrOperationDenied)
+	require.ErrorIs(t, err, ctap2.ErrPINBlocked, "nothing but a reset helps")
 	retries, err := client.UVRetries(t.Context(), 2)
 	require.NoError(t, err)
 	require.Zero(t, retries)

@@ -110,6 +110,9 @@ func (a *Authenticator) checkMakeCredential(
 	if req.Options.ResidentKey && !a.has(optionRK) {
 		return 0, ctap2.ErrUnsupportedOption
 	}
+	if err := a.insist(auth); err != nil {
+		return 0, err
+	}
 	if sent.has(paramEnterpriseAttestation) {
 		if err := a.checkEnterpriseAttestation(req.EnterpriseAttestation); err != nil {
 			return 0, err

@@ -30,9 +30,9 @@ func TestMakeCredentialFindsFaultsInOrder(t *testing.T) {
 			withToken(r, newToken(t, client, 2))
 		}, ctap2.ErrCredentialExcluded},
 		{"the wrong token", func(r *request) { r.PINUVAuthParam[0] ^= 1 }, ctap2.ErrPINAuthInvalid},
-		{"no token", func(r *request) { r.PINUVAuthParam, r.PINUVAuthProtocol = nil, 0 }, ctap2.ErrPUATRequired},
 		{"a long exclude list", func(r *request) { r.ExcludeList = list(held, held, held) }, ctap2.ErrLimitExceeded},
 		{"enterprise attestation", func(r *request) { r.EnterpriseAttestation = 1 }, ctap2.ErrInvalidParameter},
+		{"no token", func(r *request) { r.PINUVAuthParam, r.PINUVAuthProtocol = nil, 0 }, ctap2.ErrPUATRequired},
 		{"option up", func(r *request) { r.Options.UserPresence = no() }, ctap2.ErrInvalidOption},
 		{"the algorithm", func(r *request) { r.PubKeyCredParams = params(-999) }, ctap2.ErrUnsupportedAlgorithm},
 		{"the protocol", func(r *request) { r.PINUVAuthParam, r.PINUVAuthProtocol = testHash, 9 }, ctap2.ErrInvalidParameter},
@@ -75,8 +75,8 @@ func TestGetAssertionFindsFaultsInOrder(t *testing.T) {
 			r.AllowList = list([]byte{1})
 		}, ctap2.ErrNoCredentials},
 		{"the wrong token", func(r *request) { r.PINUVAuthParam[0] ^= 1 }, ctap2.ErrPINAuthInvalid},
-		{"no token", func(r *request) { r.PINUVAuthParam, r.PINUVAuthProtocol = nil, 0 }, ctap2.ErrPUATRequired},
 		{"a long allow list", func(r *request) { r.AllowList = list([]byte{1}, []byte{2}, []byte{3}) }, ctap2.ErrLimitExceeded},
+		{"no token", func(r *request) { r.PINUVAuthParam, r.PINUVAuthProtocol = nil, 0 }, ctap2.ErrPUATRequired},
 		{"a secret in silence", func(r *request) { r.Options.UserPresence = no() }, ctap2.ErrUnsupportedOption},
 		{"option uv", func(r *request) { r.Options.UserVerification = true }, ctap2.ErrInvalidOption},
 		{"the protocol", func(r *request) { r.PINUVAuthParam, r.PINUVAuthProtocol = testHash, 9 }, ctap2.ErrInvalidParameter},

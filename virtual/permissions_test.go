@@ -97,7 +97,7 @@ func TestPINForManagementOnly(t *testing.T) {
 	req := newRequest()
 	req.Options.UserVerification = true
 	_, err = client.MakeCredential(t.Context(), req)
-	require.ErrorIs(t, err, ctap2.ErrOperationDenied, "the PIN would not help")
+	require.ErrorIs(t, err, ctap2.ErrPINBlocked, "the PIN would not help")
 }
 
 func TestConfigTokenDiesOfAge(t *testing.T) {

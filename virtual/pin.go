@@ -71,9 +71,15 @@ func (a *Authenticator) beginPIN(req *ctap2.ClientPINRequest) (*ctap2.SharedSecr
 func (a *Authenticator) isSoftLocked() bool { return a.volatile.pinFailures >= maxPINFailuresInARow }
 
 // checkPIN compares the PIN, at the price of a retry if it is wrong: section 6.5.5.6, steps 6 to 8. The retry is
-// taken before the comparison, so that cutting the power gains nothing.
+// taken before the comparison, so that cutting the power gains nothing. The last one takes those of the built-in user
+// verification along: section 6.5.2.2.
 func (a *Authenticator) checkPIN(shared *ctap2.SharedSecret, pinHashEnc []byte) error {
-	if err := a.update(func(s *state) { s.PINRetries-- }); err != nil {
+	err := a.update(func(s *state) {
+		if s.PINRetries--; s.PINRetries == 0 {
+			s.UVRetries = 0
+		}
+	})
+	if err != nil {
 		return err
 	}
 	hash, err := shared.Decrypt(pinHashEnc)
@@ -102,7 +108,10 @@ func (a *Authenticator) wrongPIN(p ctap2.PINProtocol) error {
 // persistent token included.
 func (a *Authenticator) replacePIN(shared *ctap2.SharedSecret, newPINEnc []byte) error {
 	padded, err := shared.Decrypt(newPINEnc)
-	if err != nil || len(padded) != paddedPINSize {
+	switch {
+	case err != nil:
+		return ctap2.ErrPINAuthInvalid
+	case len(padded) != paddedPINSize:
 		return ctap2.ErrInvalidParameter
 	}
 	pin := bytes.TrimRight(padded, "\x00")

@@ -171,29 +171,44 @@ func (a *Authenticator) checkUV(auth *authorization) error {
 	return nil
 }
 
-// authorize finds out whether the user is verified, by the token or by the key itself, and fails where that is
-// required but can't be.
+// insist refuses a request without verification where the key's configuration requires it: section 6.1.2, steps 6 to
+// 8, and section 6.2.2, step 5. A key with alwaysUv that can verify the user does so unasked.
+func (a *Authenticator) insist(auth *authorization) error {
+	switch {
+	case !auth.required || auth.uv || auth.param != nil:
+		return nil
+	case a.alwaysUV() && a.hasUV():
+		auth.uv = true
+		return nil
+	}
+	return a.errUVMissing()
+}
+
+// authorize finds out whether the user is verified, by the token or by the key itself, where either is asked for.
 func (a *Authenticator) authorize(ctx context.Context, c *call, auth *authorization) (evidence, error) {
 	if auth.param != nil {
 		// A key without a PIN and built-in verification has no token, so this refuses a platform that believes
 		// otherwise.
 		return a.useToken(auth)
 	}
-	if a.alwaysUV() && auth.required && a.hasUV() {
-		auth.uv = true
-	}
 	if !auth.uv {
-		if auth.required {
-			return evidence{}, a.errUVMissing()
-		}
 		return evidence{}, nil
 	}
 	err := a.verify(ctx, c, auth.rpID, uvAttempts)
 	if errors.Is(err, errNotRecognized) {
-		err = a.errUVMissing()
+		err = a.errUVFailed()
 	}
 	if err != nil {
 		return evidence{}, err
 	}
 	return evidence{present: true, verified: true}, nil
+}
+
+// errUVFailed is the status when the built-in verification did not recognize the user: section 6.1.2, step 11.2.
+func (a *Authenticator) errUVFailed() error {
+	err := a.errUVMissing()
+	if err == ctap2.ErrOperationDenied && a.state.UVRetries == 0 && a.config.Version >= CTAP21 {
+		return ctap2.ErrPINBlocked
+	}
+	return err
 }
