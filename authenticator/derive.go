@@ -1,6 +1,7 @@
 package authenticator
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -35,8 +36,8 @@ type Secrets struct {
 
 // Derive gets secrets for encryption (hmac-secret, CTAP 2.3, section 12.7) from the key that holds one of the
 // credentials, after a touch, and its PIN if the options or the key want it. The same options give the same secrets on
-// the same key. Keys without any of the credentials are told apart without a touch or a PIN; they blink nevertheless and
-// explain themselves.
+// the same key. Keys without any of the credentials are told apart without a touch or a PIN, where the user need not be
+// verified; they blink nevertheless and explain themselves.
 func (c *Client) Derive(ctx context.Context, opts *DeriveOptions) (*Secrets, error) {
 	if err := opts.check(); err != nil {
 		return nil, fmt.Errorf("authenticator: derive: %w", err)
@@ -68,60 +69,105 @@ func (o *DeriveOptions) check() error {
 }
 
 func deriveOn(ctx context.Context, a *Authenticator, opts *DeriveOptions) (*Secrets, error) {
-	credential, err := a.pick(ctx, opts)
+	if !a.Info().HasExtension("hmac-secret") {
+		return nil, fmt.Errorf("%w: hmac-secret", ErrUnsupported)
+	}
+	candidates, err := a.candidates(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
-	hash := make([]byte, hashSize)
-	rand.Read(hash) // nobody will verify the signature
-	assertions, err := a.GetAssertions(ctx, &AssertionOptions{
-		RPID:             opts.RPID,
-		ClientDataHash:   hash,
-		AllowList:        [][]byte{credential.ID},
-		UserVerification: opts.UserVerification,
-		HMACSecretSalts:  credential.Salts,
-	})
+	assertion, err := a.assertionBy(ctx, opts, candidates)
+	if err == nil && assertion.HMACSecrets == nil { // now it is known by which
+		assertion, err = a.assertionBy(ctx, opts, [][]byte{assertion.CredentialID})
+	}
 	if err != nil {
 		return nil, err
 	}
-	return &Secrets{Key: a.Key(), CredentialID: credential.ID, Secrets: assertions[0].HMACSecrets}, nil
+	return &Secrets{Key: a.Key(), CredentialID: assertion.CredentialID, Secrets: assertion.HMACSecrets}, nil
 }
 
-// pick chooses the credential that the key holds. One that shows itself to verified users only (credProtect) is not found
-// this way, so if there is but one to choose from, and the user will be verified, it may be there.
-func (a *Authenticator) pick(ctx context.Context, opts *DeriveOptions) (SecretCredential, error) {
-	ids := make([][]byte, len(opts.Credentials))
-	for i, credential := range opts.Credentials {
-		ids[i] = credential.ID
+// assertionBy has one of the credentials sign, with its secrets unless the key does not tell them apart without a touch.
+func (a *Authenticator) assertionBy(ctx context.Context, opts *DeriveOptions, ids [][]byte) (*Assertion, error) {
+	hash := make([]byte, hashSize)
+	rand.Read(hash) // nobody will verify the signature
+	o := &AssertionOptions{
+		RPID:             opts.RPID,
+		ClientDataHash:   hash,
+		AllowList:        ids,
+		UserVerification: opts.UserVerification,
+	}
+	if len(ids) == 1 {
+		o.HMACSecretSalts = opts.salts(ids[0])
+	} else {
+		o.saltsFor = opts.salts
+	}
+	assertions, err := a.GetAssertions(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return assertions[0], nil
+}
+
+func (o *DeriveOptions) salts(credentialID []byte) [][]byte {
+	i := slices.IndexFunc(o.Credentials, func(c SecretCredential) bool { return bytes.Equal(c.ID, credentialID) })
+	return o.Credentials[i].Salts
+}
+
+// candidates returns the credential that the key holds. On a key that says nothing without a touch it may be any, and so
+// it may be where the user will be verified, since some show themselves to nobody else (credProtect).
+func (a *Authenticator) candidates(ctx context.Context, opts *DeriveOptions) (ids [][]byte, err error) {
+	for _, credential := range opts.Credentials {
+		ids = append(ids, credential.ID)
 	}
 	found, err := a.Holds(ctx, opts.RPID, ids)
 	switch {
 	case err == nil:
-		i := slices.IndexFunc(opts.Credentials, func(c SecretCredential) bool { return string(c.ID) == string(found) })
-		return opts.Credentials[i], nil
-	case len(ids) == 1 && opts.UserVerification == UVRequired && isAny(err, ctap2.ErrNoCredentials):
-		return opts.Credentials[0], nil
+		return [][]byte{found}, nil
+	case refusesSilence(err), opts.UserVerification == UVRequired && isAny(err, ctap2.ErrNoCredentials):
+		return ids, nil
 	}
-	return SecretCredential{}, err
+	return nil, err
 }
 
 // Holds returns the first credential of the list that the key holds, and costs neither a touch nor a PIN. Without one the
 // error wraps ctap2.ErrNoCredentials; the key may nevertheless hold one that it shows to verified users only (credProtect
-// level 3). Some keys say nothing without a touch, which is another error.
-func (a *Authenticator) Holds(ctx context.Context, rpID string, credentialIDs [][]byte) ([]byte, error) {
-	if len(credentialIDs) == 0 {
-		return nil, fmt.Errorf("authenticator: holds: %w: no credentials", ErrInvalidOptions)
-	}
-	assertions, err := a.GetAssertions(ctx, &AssertionOptions{
-		RPID:           rpID,
-		ClientDataHash: make([]byte, hashSize),
-		AllowList:      credentialIDs,
-		NoTouch:        true,
+// level 3). Some keys say nothing without a touch, or a PIN, which is another error.
+func (a *Authenticator) Holds(ctx context.Context, rpID string, credentialIDs [][]byte) (id []byte, err error) {
+	err = a.run(ctx, "holds", func(ctx context.Context) error {
+		if rpID == "" || len(credentialIDs) == 0 {
+			return fmt.Errorf("%w: no RP ID or no credentials", ErrInvalidOptions)
+		}
+		if a.u2f != nil {
+			id, err = a.findU2F(ctx, rpID, credentialIDs)
+		} else {
+			id, err = a.findAny(ctx, rpID, credentialIDs)
+		}
+		if id == nil && err == nil {
+			err = ctap2.ErrNoCredentials
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return assertions[0].CredentialID, nil
+	return id, nil
+}
+
+// findAny is find for a list of any length.
+func (a *Authenticator) findAny(ctx context.Context, rpID string, ids [][]byte) (id []byte, err error) {
+	list, err := a.newCredentialList(ids, &ctap2.GetAssertionRequest{RPID: rpID, ClientDataHash: make([]byte, hashSize)})
+	if err != nil {
+		return nil, err
+	}
+	err = list.fitted(func() error {
+		for _, batch := range list.batches {
+			if id, err = a.find(ctx, batch, rpID, authorization{}); id != nil || err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return id, err
 }
 
 // Location is where a credential is.
@@ -133,6 +179,9 @@ type Location struct {
 // Locate returns which of the keys that are plugged in now hold one of the credentials, in no particular order. It costs
 // neither a touch nor a PIN: see [Authenticator.Holds]. Keys that cannot be asked are left out.
 func (c *Client) Locate(ctx context.Context, rpID string, credentialIDs [][]byte) ([]Location, error) {
+	if rpID == "" || len(credentialIDs) == 0 {
+		return nil, fmt.Errorf("authenticator: locate: %w: no RP ID or no credentials", ErrInvalidOptions)
+	}
 	watching, cancel := context.WithCancel(ctx)
 	defer cancel()
 	present, events, err := c.watch(watching)
@@ -158,7 +207,10 @@ func (c *Client) Locate(ctx context.Context, rpID string, credentialIDs [][]byte
 	cancel()
 	for range events { // until nothing of the watch is left
 	}
-	return all, context.Cause(ctx)
+	if ctx.Err() != nil {
+		return nil, wrap(ctx, "locate", context.Cause(ctx))
+	}
+	return all, nil
 }
 
 func (c *Client) holds(ctx context.Context, key hid.Info, rpID string, credentialIDs [][]byte) ([]byte, error) {

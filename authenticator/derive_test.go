@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/keyfob-go/keyfob/ctap2"
+	"github.com/keyfob-go/keyfob/ctaphid"
 	"github.com/keyfob-go/keyfob/virtual"
 )
 
@@ -86,6 +87,113 @@ func TestDeriveWithAProtectedCredential(t *testing.T) {
 	})
 }
 
+// Which of several it is, nobody but the verified user learns.
+func TestDeriveWithAProtectedCredentialAmongOthers(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, "1234")
+		key, credential := encryptionKey(t, d, "a", "1234", virtual.Config{}, ctap2.CredProtectUVRequired)
+		d.insert("a", key)
+		other := SecretCredential{ID: []byte("elsewhere"), Salts: [][]byte{make([]byte, 32)}}
+		derive := func(credentials ...SecretCredential) *Secrets {
+			d.pins = []string{"1234"}
+			o := derivation(t.Context(), d, &DeriveOptions{
+				RPID: "example.org", Credentials: credentials, UserVerification: UVRequired,
+			})
+			require.Equal(t, []string{"a: added", "a: PIN, reason 0", "a: touch to authenticate"}, d.take())
+			d.touch("a")
+			d.take()
+			secrets, err := o.end()
+			require.NoError(t, err)
+			require.Equal(t, credential.ID, secrets.CredentialID)
+			return secrets
+		}
+		require.Equal(t, derive(credential).Secrets, derive(other, credential).Secrets)
+	})
+}
+
+// A key that says nothing without a touch is used all the same: touched once, or twice if it must say which credential
+// it holds before the salts are known.
+func TestDeriveWithAKeyThatRefusesSilence(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t)
+		key, credential := encryptionKey(t, d, "a", "", virtual.Config{Faults: virtual.Faults{RefuseSilent: true}}, 0)
+		d.insert("a", key)
+		other := SecretCredential{ID: []byte("elsewhere"), Salts: [][]byte{make([]byte, 32)}}
+		derive := func(touches int, credentials ...SecretCredential) *Secrets {
+			o := derivation(t.Context(), d, &DeriveOptions{RPID: "example.org", Credentials: credentials})
+			for range touches {
+				require.False(t, o.isOver())
+				d.touch("a")
+			}
+			secrets, err := o.end()
+			require.NoError(t, err)
+			require.Equal(t, credential.ID, secrets.CredentialID)
+			return secrets
+		}
+		require.Equal(t, derive(1, credential).Secrets, derive(2, other, credential).Secrets)
+	})
+}
+
+func TestHoldsAsksNobody(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, "1234")
+		key, credential := encryptionKey(t, d, "a", "1234", virtual.Config{
+			AlwaysUV: true, MaxCredentialCountInList: 2, Faults: virtual.Faults{AlwaysUVInSilence: true},
+		}, 0)
+		a, err := New(t.Context(), unclosed{key}, d.client.UI)
+		require.NoError(t, err)
+		defer a.Close()
+		ids := [][]byte{{1}, {2}, {3}, {4}, credential.ID}
+		_, err = a.Holds(t.Context(), "example.org", ids)
+		require.Error(t, err)
+		require.NotErrorIs(t, err, ctap2.ErrNoCredentials, "it may be there")
+		require.Empty(t, d.take(), "no PIN")
+
+		key, credential = encryptionKey(t, d, "b", "", virtual.Config{MaxCredentialCountInList: 2}, 0)
+		b, err := New(t.Context(), unclosed{key}, d.client.UI)
+		require.NoError(t, err)
+		defer b.Close()
+		ids[4] = credential.ID
+		id, err := b.Holds(t.Context(), "example.org", ids)
+		require.NoError(t, err)
+		require.Equal(t, credential.ID, id)
+		id, err = b.Holds(t.Context(), "example.org", ids[:4])
+		require.ErrorIs(t, err, ctap2.ErrNoCredentials)
+		require.Nil(t, id)
+		_, err = b.Holds(t.Context(), "example.org", nil)
+		require.ErrorIs(t, err, ErrInvalidOptions)
+		require.Empty(t, d.take())
+	})
+}
+
+// Many U2F keys can be asked whether they know a key handle, and sign nothing without a touch.
+func TestHoldsOnlyChecksOverU2F(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const authenticate, checkOnly = 0x02, 0x07
+		d := newDesk(t)
+		key, err := virtual.New(virtual.Config{U2FOnly: true, Faults: virtual.Faults{
+			Answer: func(_ ctaphid.Command, request []byte, run func() []byte) []byte {
+				if request[1] == authenticate && request[2] != checkOnly {
+					return []byte{0x6a, 0x86} // no such control byte
+				}
+				return run()
+			},
+		}})
+		require.NoError(t, err)
+		defer key.Close()
+		d.hub.Plug(key)
+		a, err := d.client.Select(t.Context())
+		require.NoError(t, err)
+		defer a.Close()
+		cred := register(t, a, nil)
+		id, err := a.Holds(t.Context(), "example.org", [][]byte{{1}, cred.ID})
+		require.NoError(t, err)
+		require.Equal(t, cred.ID, id)
+		_, err = a.Holds(t.Context(), "example.com", [][]byte{{1}, cred.ID})
+		require.ErrorIs(t, err, ctap2.ErrNoCredentials)
+	})
+}
+
 func TestDeriveWaitsForALateKey(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		d := newDesk(t)
@@ -133,5 +241,13 @@ func TestLocateCostsNothing(t *testing.T) {
 		all, err = d.client.Locate(t.Context(), "example.com", [][]byte{credential.ID})
 		require.NoError(t, err)
 		require.Empty(t, all)
+
+		_, err = d.client.Locate(t.Context(), "example.org", nil)
+		require.ErrorIs(t, err, ErrInvalidOptions)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err = d.client.Locate(ctx, "example.org", [][]byte{credential.ID})
+		require.ErrorIs(t, err, context.Canceled)
+		require.ErrorContains(t, err, "authenticator: locate: ")
 	})
 }

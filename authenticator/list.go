@@ -3,7 +3,6 @@ package authenticator
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -117,24 +116,32 @@ func (a *Authenticator) narrow(
 func (a *Authenticator) probe(
 	ctx context.Context, batch []ctap2.CredentialDescriptor, rpID string, z authorization,
 ) ([]ctap2.CredentialDescriptor, error) {
+	id, err := a.find(ctx, batch, rpID, z)
+	switch {
+	case refusesSilence(err): // then any of them may be there
+		return batch, nil
+	case id == nil || err != nil:
+		return nil, err
+	}
+	return []ctap2.CredentialDescriptor{descriptor(id)}, nil
+}
+
+// find returns the entry of batch that the key holds, nil if it holds none, without a touch.
+func (a *Authenticator) find(
+	ctx context.Context, batch []ctap2.CredentialDescriptor, rpID string, z authorization,
+) (id []byte, err error) {
 	hash := make([]byte, hashSize)
 	req := &ctap2.GetAssertionRequest{RPID: rpID, ClientDataHash: hash, AllowList: batch}
 	req.Options.UserPresence = new(bool)
 	req.PINUVAuthParam, req.PINUVAuthProtocol = z.param(hash)
 	resp, err := a.client(TouchToAuthenticate).GetAssertion(ctx, req)
 	switch {
-	case errors.Is(err, ctap2.ErrNoCredentials), errors.Is(err, ctap2.ErrInvalidCredential):
+	case isAny(err, ctap2.ErrNoCredentials, ctap2.ErrInvalidCredential):
 		return nil, nil
-	case refusesSilence(err): // then any of them may be there
-		return batch, nil
 	case err != nil:
 		return nil, err
 	}
-	id, err := credentialID(batch, resp.Credential)
-	if err != nil {
-		return nil, err
-	}
-	return []ctap2.CredentialDescriptor{descriptor(id)}, nil
+	return credentialID(batch, resp.Credential)
 }
 
 // excludeAppID refuses, after a touch, if the key holds an entry of the list that was made for a U2F AppID.
