@@ -15,6 +15,7 @@ import (
 
 // system is what a command finds around it.
 type system struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	list           func() ([]hid.Info, error)
 	terminal       func() (*os.File, error) // where the user can be asked; an error if nowhere
@@ -57,6 +58,9 @@ func commands() []command {
 		{"reset", "", "Destroy all credentials, the PIN and the settings of a key.", defineReset},
 		{"wink", "", "Make a key blink, to see which one it is.", defineWink},
 		{"ping", "", "Send data to a key and back, and show how long that takes.", definePing},
+		{"helper register", "", "Register a key for what is on standard input, once.", defineHelperRegister},
+		{"helper assert", "", "Sign in with a key for what is on standard input, once.", defineHelperAssert},
+		{"helper", "", "Run ceremonies for another program, which speaks JSON.", defineHelper},
 		{"virtual serve", "--unix PATH | --uhid", "Be a security key that other programs can use.", defineVirtualServe},
 		{"version", "", "Show the version of keyfob.", defineVersion},
 	}
@@ -64,6 +68,7 @@ func commands() []command {
 
 // run runs keyfob and returns its exit status.
 func run(ctx context.Context, args []string, sys system) int {
+	args = forBrowser(args)
 	if name, ok := asksForHelp(args); ok {
 		return help(sys, name)
 	}

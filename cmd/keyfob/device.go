@@ -70,6 +70,15 @@ func (inv *invocation) nameOf(key hid.Info) string {
 }
 
 func (inv *invocation) openVirtual(ctx context.Context) (*authenticator.Authenticator, error) {
+	dev, err := inv.virtualKey()
+	if err != nil {
+		return nil, err
+	}
+	return inv.openDevice(ctx, dev)
+}
+
+// virtualKey returns the built-in key as a device.
+func (inv *invocation) virtualKey() (device, error) {
 	path, err := virtualState()
 	if err != nil {
 		return nil, err
@@ -79,7 +88,7 @@ func (inv *invocation) openVirtual(ctx context.Context) (*authenticator.Authenti
 		return nil, stateFailure(err)
 	}
 	fmt.Fprintf(inv.stderr, "keyfob: the virtual key touches itself, and keeps its secrets in %s\n", path)
-	return inv.openDevice(ctx, virtualKey{key.Device(), key})
+	return virtualKey{key.Device(), key}, nil
 }
 
 // virtualKey is the only device that its key opens.

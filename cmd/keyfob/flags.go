@@ -22,6 +22,8 @@ type flags struct {
 	traceRaw bool
 	pinFile  string
 	pinFD    int
+
+	accepts func(args []string) bool // what may follow the flags; nil: nothing
 }
 
 const (
@@ -75,7 +77,7 @@ func (f *flags) parse(args []string) error {
 		return err
 	}
 	switch {
-	case f.NArg() > 0:
+	case f.NArg() > 0 && (f.accepts == nil || !f.accepts(f.Args())):
 		return usageError(fmt.Sprintf("unexpected argument %q", f.Arg(0)))
 	case f.timeout < 0:
 		return usageError("--timeout is negative")

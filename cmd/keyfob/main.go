@@ -8,6 +8,7 @@
 //		--public-key "$(jq -r .publicKey credential.json)"
 //	keyfob pin set | pin change | pin retries
 //	keyfob reset | wink | ping
+//	keyfob helper [--origin ORIGIN]
 //	keyfob virtual serve --unix PATH
 //
 // "keyfob help" lists the commands and "keyfob help COMMAND" shows the flags of one.
@@ -32,6 +33,17 @@
 // A PIN is asked for on the terminal, without echo, or read from the file that --pin-file names or from the file
 // descriptor --pin-fd: its first line, and for "pin change" the current PIN in the first line and the new one in the
 // second. A PIN from there is tried once only. PINs are never arguments, which everybody on the machine can read.
+//
+// # For other programs
+//
+// "keyfob helper" runs ceremonies for a program that is not written in Go: it reads requests as lines of JSON from its
+// standard input and writes events, questions and results to its standard output, until its input ends. A browser that
+// starts keyfob as a native-messaging host gets the same messages in its own frames. docs/helper-protocol.md specifies
+// them, and examples/helper-js has a client in JavaScript.
+//
+// "keyfob helper register" and "keyfob helper assert" run one ceremony: they read the options as a line of JSON, the PIN,
+// which may be empty, and the origin from three lines of standard input, and write the response as a line of JSON. Their
+// exit status is 0, 2 if the key was not touched in time, 3 if a PIN or another PIN is needed, and else 1.
 //
 // # Traces
 //
@@ -70,6 +82,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal ends the process at once
 	os.Exit(run(ctx, os.Args[1:], system{
+		stdin:    os.Stdin,
 		stdout:   os.Stdout,
 		stderr:   os.Stderr,
 		list:     hid.List,

@@ -91,17 +91,24 @@ func (s *screen) answer(question, answer string) {
 // wrote to standard output, which is not the terminal.
 func (s *screen) start(args ...string) func() (status int, stdout string) {
 	s.t.Helper()
-	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asKeyfob+"=1")
+	cmd := s.command(args...)
 	var stdout strings.Builder
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.theirs, &stdout, s.theirs
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	cmd.Stdout = &stdout
 	require.NoError(s.t, cmd.Start())
 	s.t.Cleanup(func() { cmd.Process.Kill() })
 	return func() (int, string) {
 		cmd.Wait()
 		return cmd.ProcessState.ExitCode(), stdout.String()
 	}
+}
+
+// command is keyfob as a program in this terminal.
+func (s *screen) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asKeyfob+"=1")
+	cmd.Stdin, cmd.Stderr = s.theirs, s.theirs
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	return cmd
 }
 
 func TestPINIsSetAndUsedOnTheTerminal(t *testing.T) {

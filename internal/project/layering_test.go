@@ -37,7 +37,8 @@ var mayImport = map[string][]string{
 	"virtual": {"ctap1", "ctap2", "ctaphid", "cose", "hid", "internal/attest", "internal/ctapcbor", "golang.org/x/sys/unix"},
 
 	"cmd/keyfob": {
-		"authenticator", "webauthn", "virtual", "ctap2", "ctaphid", "cose", "hid", "internal/redact", "golang.org/x/term",
+		"authenticator", "webauthn", "virtual", "ctap2", "ctaphid", "cose", "hid", "internal/helper", "internal/redact",
+		"golang.org/x/term",
 	},
 	"examples/quickstart": {"authenticator", "webauthn", "virtual", "ctap2", "cose", "hid", "golang.org/x/term"},
 	"examples/hidapi":     {"authenticator", "webauthn", "ctap2", "hid/hidapi"},

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/keyfob-go/keyfob/authenticator"
+	"github.com/keyfob-go/keyfob/hid"
+	"github.com/keyfob-go/keyfob/internal/helper"
+	"github.com/keyfob-go/keyfob/webauthn"
+)
+
+// helping is what the command line of "helper" says.
+type helping struct {
+	flags   *flags
+	origins []string
+	log     string
+}
+
+func defineHelper(f *flags) action {
+	h := &helping{flags: f}
+	f.forClient()
+	f.Func("origin", "do it for web pages of `ORIGIN` only; may be repeated", h.addOrigin)
+	f.StringVar(&h.log, "log", "", "append to `FILE` what happens, without what identifies the user or the page")
+	f.accepts = isBrowser
+	return h.serve
+}
+
+func (h *helping) addOrigin(value string) error {
+	origin, err := webauthn.CanonicalOrigin(value)
+	h.origins = append(h.origins, origin)
+	return err
+}
+
+// forClient adds the flags of a command that lets the user choose between keys.
+func (f *flags) forClient() {
+	f.StringVar(&f.device, "device", "", "use the key at `PATH` only: a node, unix:SOCKET, or virtual for the built-in key")
+}
+
+// isBrowser recognizes the arguments that a browser gives its native-messaging hosts: Chrome the origin of the extension,
+// on Windows also a window, and Firefox the path of the host's manifest with the ID of the extension.
+func isBrowser(args []string) bool {
+	if len(args) == 0 {
+		return false
+	}
+	return strings.HasPrefix(args[0], "chrome-extension://") || len(args) == 2 && strings.HasSuffix(args[0], ".json")
+}
+
+// forBrowser makes the command line of a program that a browser started, which cannot name a command.
+func forBrowser(args []string) []string {
+	if isBrowser(args) {
+		return slices.Concat([]string{"helper"}, args)
+	}
+	return args
+}
+
+// serve lasts until the parent closes its end.
+func (h *helping) serve(ctx context.Context, inv *invocation) (output, error) {
+	log, closeLog, err := h.openLog()
+	if err != nil {
+		return nil, failuref(exitError, "check --log", "log: %w", err)
+	}
+	defer closeLog()
+	// The parent's death must not kill the helper before the key has been told to stop.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+	defer stop()
+	server := &helper.Server{
+		Client: inv.client(), List: inv.listed, Origins: h.origins, Log: log, Version: version(),
+	}
+	framing := helper.Lines
+	if isBrowser(h.flags.Args()) {
+		framing = helper.Frames
+	}
+	err = server.Serve(ctx, framing, inv.stdin, inv.stdout)
+	if err != nil && ctx.Err() == nil {
+		return nil, failuref(exitError, "", "the parent is gone: %w", err)
+	}
+	return nil, err
+}
+
+func (h *helping) openLog() (log *slog.Logger, closeFile func() error, err error) {
+	if h.log == "" {
+		return nil, func() error { return nil }, nil
+	}
+	file, err := os.OpenFile(h.log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	return slog.New(slog.NewJSONHandler(file, nil)), file.Close, nil
+}
+
+// client is for ceremonies over the keys that the command line means: one, or all.
+func (inv *invocation) client() authenticator.Client {
+	if inv.device == "" {
+		return authenticator.Client{}
+	}
+	return authenticator.Client{Watch: inv.watchDevice, Open: inv.openPath}
+}
+
+func (inv *invocation) watchDevice(ctx context.Context) (present []hid.Info, events <-chan hid.Event, err error) {
+	none := make(chan hid.Event)
+	context.AfterFunc(ctx, func() { close(none) })
+	return []hid.Info{{Path: inv.device}}, none, nil
+}
+
+func (inv *invocation) openPath(path string) (io.ReadWriteCloser, error) {
+	if path == virtualDevice {
+		return inv.virtualKey()
+	}
+	dev, err := hid.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return dev, nil
+}
+
+func (inv *invocation) listed() ([]hid.Info, error) {
+	if inv.device != "" {
+		return []hid.Info{{Path: inv.device}}, nil
+	}
+	return inv.list()
+}
+
+// tell says on standard error what the user of a ceremony should do.
+func (inv *invocation) tell(e authenticator.Event) {
+	switch e.Kind {
+	case authenticator.EventInsert:
+		fmt.Fprintln(inv.stderr, "Plug in a security key")
+	case authenticator.EventSelect:
+		fmt.Fprintln(inv.stderr, "Touch the security key to use")
+	case authenticator.EventDropped:
+		fmt.Fprintf(inv.stderr, "%s cannot be used: %s\n", inv.nameOf(e.Key), printable(e.Err.Error()))
+	default:
+		inv.notify(e)
+	}
+}
