@@ -18,6 +18,7 @@ type system struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	list           func() ([]hid.Info, error)
+	survey         func() site
 	terminal       func() (*os.File, error) // where the user can be asked; an error if nowhere
 }
 
@@ -49,6 +50,7 @@ func (c command) flags() (*flags, action) {
 func commands() []command {
 	return []command{
 		{"list", "", "List the keys that are plugged in.", defineList},
+		{"doctor", "", "Find out why keys cannot be used, and what to do about it.", defineDoctor},
 		{"info", "", "Show what a key says about itself.", defineInfo},
 		{"register", "--rp ID --user NAME", "Create a credential on a key.", defineRegister},
 		{"authenticate", "--rp ID", "Have a key sign with its credentials.", defineAuthenticate},

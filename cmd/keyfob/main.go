@@ -2,6 +2,7 @@
 // It can also play a security key itself.
 //
 //	keyfob list
+//	keyfob doctor
 //	keyfob info
 //	keyfob register --rp example.org --user alice --json > credential.json
 //	keyfob authenticate --rp example.org --credential "$(jq -r .credentialId credential.json)" \
@@ -27,8 +28,11 @@
 // Results go to standard output: as lines of "name: value", or with --json as one line of JSON with the same names.
 // Binary values are base64url without padding; flags also take padding and the standard alphabet. A value that does
 // not exist is "-", in JSON null. Everything else, such as "Touch ... to register", goes to standard error. A command
-// that fails writes nothing to standard output, with one exception: authenticate also shows assertions whose
-// signature does not verify.
+// that fails writes nothing to standard output, with two exceptions: authenticate also shows assertions whose
+// signature does not verify, and doctor always shows what it found.
+//
+// "keyfob doctor" opens every key, has it say what it is, and tells what to do about those that fail. It ends with
+// status 0 if one key or more can be used, and otherwise with that of the worst reason why not.
 //
 // A PIN is asked for on the terminal, without echo, or read from the file that --pin-file names or from the file
 // descriptor --pin-fd: its first line, and for "pin change" the current PIN in the first line and the new one in the
@@ -86,6 +90,7 @@ func main() {
 		stdout:   os.Stdout,
 		stderr:   os.Stderr,
 		list:     hid.List,
+		survey:   survey,
 		terminal: openTerminal,
 	}))
 }
