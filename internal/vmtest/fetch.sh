@@ -1,11 +1,12 @@
 #!/bin/sh
-# fetch.sh fills the cache of the VM tests: Debian's kernel, its modules, fido2-tools with their libraries, and Wine.
+# fetch.sh fills the cache of the VM tests: Debian's kernel, its modules, fido2-tools with their libraries, Python
+# with python3-fido2, and Wine.
 # Nothing is installed and nothing runs as root; the packages are downloaded by apt and unpacked beside each other.
 # Once the cache is there this does nothing; remove the directory to fetch again.
 set -eu
 
 cache=${KEYFOB_VM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/keyfob-vm}
-[ -e "$cache/vmlinux" ] && [ -e "$cache/wine" ] && exit 0
+[ -e "$cache/vmlinux" ] && [ -e "$cache/python" ] && [ -e "$cache/wine" ] && exit 0
 for tool in apt-get dpkg-deb xz; do
 	command -v $tool >/dev/null || { echo "fetch.sh: needs $tool (a Debian amd64 system)" >&2; exit 1; }
 done
@@ -80,5 +81,30 @@ fetch_wine() {
 	mv "$wine" "$cache"
 }
 
+fetch_python() {
+	# The interpreter's version is in the names of its packages. OpenSSL and what else is missing here are in debian.
+	version=$(apt-cache depends python3-minimal | grep -o 'python3\.[0-9]*' | head -n 1)
+	python=$work/python
+	unpack "$python" "$version-minimal" "lib$version-minimal" "lib$version-stdlib" libexpat1 libffi8 \
+		python3-fido2 python3-cryptography python3-cffi-backend python3-six
+	mv "$python/usr/bin/$version" "$python/usr/bin/python3"
+
+	# python3-fido2 uses none of these, which are a third of all, and of the extensions these alone.
+	library=$python/usr/lib/$version
+	for dir in asyncio multiprocessing pydoc_data test unittest xml; do rm -r "${library:?}/$dir"; done
+	find "$library/lib-dynload" -type f ! -name '_hashlib.*' ! -name '_json.*' ! -name '_typing.*' -delete
+
+	# Under emulation, compiling would take longer than running.
+	find "$python/usr/lib" -xtype l -delete # links to what was not unpacked
+	LD_LIBRARY_PATH="$python/lib/x86_64-linux-gnu:$python/usr/lib/x86_64-linux-gnu" PYTHONHOME="$python/usr" \
+		"$python/usr/bin/python3" -S -m compileall -q -b -s "$python" \
+		--invalidation-mode unchecked-hash "$library" "$python/usr/lib/python3"
+	find "$python/usr/lib" -name '*.py' -delete
+	find "$python/usr/lib" -name __pycache__ -prune -exec rm -r {} +
+	rm -r "$python/usr/share" # where files have the names of programs
+	mv "$python" "$cache"
+}
+
 [ -e "$cache/vmlinux" ] || fetch_debian
+[ -e "$cache/python" ] || fetch_python
 [ -e "$cache/wine" ] || fetch_wine

@@ -113,6 +113,11 @@ func patient() (touch func(context.Context, virtual.Prompt) error, waits <-chan 
 // receive waits for something that must come.
 func receive[T any](t *testing.T, c <-chan T) T {
 	t.Helper()
+	return receiveWithin(t, c, limit)
+}
+
+func receiveWithin[T any](t *testing.T, c <-chan T, limit time.Duration) T {
+	t.Helper()
 	select {
 	case v := <-c:
 		return v
