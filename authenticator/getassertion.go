@@ -79,11 +79,33 @@ func (a *Authenticator) getAssertions(ctx context.Context, opts *AssertionOption
 	if a.u2f != nil {
 		return a.getAssertionsU2F(ctx, opts)
 	}
-	all, err := a.getAssertionsFor(ctx, opts.RPID, opts)
-	if opts.AppID != "" && errors.Is(err, ctap2.ErrNoCredentials) {
-		return a.getAssertionsFor(ctx, opts.AppID, opts)
+	var all []*Assertion
+	var err error
+	for _, rpID := range a.likelyIdentities(ctx, opts) {
+		all, err = a.getAssertionsFor(ctx, rpID, opts)
+		if !errors.Is(err, ctap2.ErrNoCredentials) {
+			break
+		}
 	}
 	return all, err
+}
+
+// likelyIdentities returns for which of RP ID and AppID the key may have made a credential of the list. To try the wrong
+// one could cost a touch, so it is asked silently first.
+func (a *Authenticator) likelyIdentities(ctx context.Context, opts *AssertionOptions) []string {
+	if opts.AppID == "" || len(opts.AllowList) == 0 {
+		return []string{opts.RPID}
+	}
+	for _, rpID := range identities(opts.RPID, opts.AppID) {
+		id, err := a.findAny(ctx, rpID, opts.AllowList)
+		switch {
+		case err != nil: // it does not say
+			return identities(opts.RPID, opts.AppID)
+		case id != nil:
+			return []string{rpID}
+		}
+	}
+	return []string{opts.RPID}
 }
 
 func (a *Authenticator) getAssertionsFor(

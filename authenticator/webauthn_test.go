@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -364,6 +365,62 @@ func TestClientExtensions(t *testing.T) {
 			x = s.signIn(`,"extensions":{"hmacGetSecret":{"salt1":"` + b64Zeros + `","salt2":"` + b64Zeros + `"}}`).ClientExtensionResults
 			require.Len(t, x.HMACGetSecret.Output1, 32)
 			require.Equal(t, x.HMACGetSecret.Output1, x.HMACGetSecret.Output2)
+		})
+	}
+}
+
+// Credentials of the old U2F API sign in, and keep their key from being registered again, with one touch. Keys that have
+// none for the RP ID may say so only after another, so they are not asked.
+func TestAppIDCostsOneTouch(t *testing.T) {
+	t.Parallel()
+	const appID = "https://example.org/u2f.json"
+	for _, preset := range []virtual.Preset{virtual.PresetU2F, virtual.Preset20, virtual.Preset21} {
+		t.Run(string(preset), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				d := newDesk(t)
+				c := preset.Config()
+				c.Faults.Answer = func(cmd ctaphid.Command, request []byte, run func() []byte) []byte {
+					answer := run()
+					silent := bytes.Contains(request, []byte("bup\xf4"))
+					if cmd == ctaphid.CommandCBOR && request[0] == byte(getAssertion) && !silent && len(answer) == 1 {
+						d.note("a: touched for nothing")
+					}
+					return answer
+				}
+				d.plug("a", c)
+				opts := credentialOptions()
+				opts.RP.ID = appID
+				made := begin(d, func() (*Credential, error) {
+					return conduct(t.Context(), d.client, func(ctx context.Context, p *player[*Credential]) (*Credential, error) {
+						return p.device.MakeCredential(ctx, opts)
+					})
+				})
+				touchOnce := func() {
+					d.touch("a")
+					time.Sleep(time.Second) // until a U2F key is asked again
+				}
+				touchOnce()
+				old, err := made.end()
+				require.NoError(t, err)
+				d.take()
+
+				signing := begin(d, func() (*webauthn.AuthenticationResponse, error) {
+					return d.client.Authenticate(t.Context(), origin, request(t, `,"extensions":{"appid":"`+appID+`"}`+allowing(2, old.ID)))
+				})
+				touchOnce()
+				resp, err := signing.end()
+				require.NoError(t, err)
+				require.True(t, *resp.ClientExtensionResults.AppID)
+				require.NotContains(t, d.take(), "a: touched for nothing")
+
+				excluded := strings.Replace(allowing(2, old.ID), "allow", "exclude", 1)
+				registering := begin(d, func() (*webauthn.RegistrationResponse, error) {
+					return d.client.Register(t.Context(), origin, creating(t, `,"extensions":{"appidExclude":"`+appID+`"}`+excluded))
+				})
+				touchOnce()
+				_, err = registering.end()
+				require.Equal(t, "InvalidStateError", AdviceOn(err).DOMException)
+			})
 		})
 	}
 }
