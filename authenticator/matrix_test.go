@@ -212,6 +212,7 @@ type matrixFault struct {
 	wire     virtual.Fault
 	meddle   func(m *matrixGame) // runs beside the ceremony
 	stubborn bool                // the keys ignore CANCEL
+	everyone bool                // the user touches all keys at once
 }
 
 func matrixFaults() []matrixFault {
@@ -250,6 +251,19 @@ func matrixFaults() []matrixFault {
 			}
 			return nil
 		}},
+		{name: "gives up at once", answer: func(_ *matrixKey, cmd ctap2.Command) []byte {
+			if cmd == makeCredential || cmd == getAssertion || cmd == ctap2.CommandSelection {
+				return []byte{byte(ctap2.ErrUserActionTimeout)}
+			}
+			return nil
+		}},
+		{name: "selected at once", answer: func(_ *matrixKey, cmd ctap2.Command) []byte {
+			if cmd == ctap2.CommandSelection {
+				return []byte{0}
+			}
+			return nil
+		}},
+		{name: "all touched at once", everyone: true},
 		{name: "silent", wire: virtual.At(2, 0, virtual.Silence)},
 		{name: "keepalives for ever", wire: virtual.At(2, 0, virtual.KeepaliveForever)},
 	}
@@ -293,17 +307,19 @@ func (m *matrixGame) notify(e Event) {
 	m.events[e.Key.Path][e.Kind]++
 }
 
-// touch is the user: whenever the first key blinks it is touched, after a moment, until the ceremony is over.
-func (m *matrixGame) touch(over <-chan struct{}) {
+// touch is the user: whenever one of the keys blinks it is touched, after a moment, until the ceremony is over.
+func (m *matrixGame) touch(over <-chan struct{}, keys []*matrixKey) {
 	for {
 		select {
 		case <-over:
 			return
 		case <-time.After(500 * time.Millisecond):
 		}
-		select {
-		case m.keys[0].finger <- struct{}{}:
-		default:
+		for _, k := range keys {
+			select {
+			case k.finger <- struct{}{}:
+			default:
+			}
 		}
 	}
 }
@@ -339,7 +355,11 @@ func playMatrix(t *testing.T, class matrixClass, others []matrixClass, request m
 	m.cancel = cancel
 	over := make(chan struct{})
 	var beside sync.WaitGroup
-	beside.Go(func() { m.touch(over) })
+	touched := m.keys[:1]
+	if fault.everyone {
+		touched = m.keys
+	}
+	beside.Go(func() { m.touch(over, touched) })
 	if fault.meddle != nil {
 		beside.Go(func() { fault.meddle(m) })
 	}
@@ -353,37 +373,62 @@ func playMatrix(t *testing.T, class matrixClass, others []matrixClass, request m
 	beside.Wait()
 	time.Sleep(2 * time.Second) // U2F keys blink on until nobody asks them
 
-	m.check(err, took, before)
+	m.check(err, took)
+	m.checkChoice()
+	if !fault.everyone {
+		m.checkOthers(before)
+	}
 	require.Zero(t, opens.open.Load(), "keys left open")
 }
 
 // check holds the game against what must hold whatever happens.
-func (m *matrixGame) check(err error, took time.Duration, before []int) {
+func (m *matrixGame) check(err error, took time.Duration) {
 	t := m.t
 	if err != nil {
 		var status ctap2.Status
 		require.True(t, KindOf(err) != KindOther || errors.As(err, &status), "an error of no kind: %v", err)
 	}
 	require.LessOrEqual(t, took, matrixDeadline+5*time.Second)
-	pins, left := 0, 0
-	for _, kinds := range m.events {
-		left += kinds[EventRemoved] + kinds[EventDropped]
-	}
-	for i, k := range m.keys {
+	pins := 0
+	for _, k := range m.keys {
 		require.Zero(t, k.waiting.Load(), "%s still blinks", k.name)
 		pins += int(k.pinsSeen.Load())
-		if i > 0 {
-			require.Equal(t, before[i], k.Credentials(), "%s was not touched", k.name)
-			lastOne := left >= len(m.keys)-1
-			require.True(t, lastOne || k.pinsSeen.Load() == 0, "%s was not chosen: %v", k.name, m.events)
-		}
 	}
 	require.LessOrEqual(t, pins, int(m.answers.Load()), "more PINs than the user gave")
 	for path, kinds := range m.events {
 		for _, once := range []EventKind{EventAdded, EventRemoved, EventDropped} {
 			require.LessOrEqual(t, kinds[once], 1, "%s: %v", path, once)
 		}
-		require.LessOrEqual(t, kinds[EventTouched], int(m.keys[0].granted.Load())+1, path)
+	}
+}
+
+// checkChoice: the user chooses one key, and gives a PIN to no other.
+func (m *matrixGame) checkChoice() {
+	chosen, touches := 0, 0
+	for _, kinds := range m.events {
+		chosen += min(1, kinds[EventTouched])
+		touches += kinds[EventTouched]
+	}
+	require.LessOrEqual(m.t, chosen, 1, "%v", m.events)
+	granted, withPIN := int32(0), 0
+	for _, k := range m.keys {
+		granted += k.granted.Load()
+		withPIN += int(min(1, k.pinsSeen.Load()))
+	}
+	require.LessOrEqual(m.t, withPIN, 1)
+	require.LessOrEqual(m.t, touches, int(granted)+1, "%v", m.events)
+}
+
+// checkOthers: the keys that nobody touched made nothing, and got no PIN unless they were the last that was left.
+func (m *matrixGame) checkOthers(before []int) {
+	left := 0
+	for _, kinds := range m.events {
+		left += kinds[EventRemoved] + kinds[EventDropped]
+	}
+	lastOne := left >= len(m.keys)-1
+	for i, k := range m.keys[1:] {
+		require.Equal(m.t, before[i+1], k.Credentials(), "%s was not touched", k.name)
+		require.True(m.t, lastOne || k.pinsSeen.Load() == 0, "%s was not chosen: %v", k.name, m.events)
 	}
 }
 
