@@ -64,6 +64,8 @@ func commands() []command {
 		{"helper assert", "", "Sign in with a key for what is on standard input, once.", defineHelperAssert},
 		{"helper", "", "Run ceremonies for another program, which speaks JSON.", defineHelper},
 		{"virtual serve", "--unix PATH | --uhid", "Be a security key that other programs can use.", defineVirtualServe},
+		{"install-tools", "DIR", "Make links in a folder by which keyfob is fido2-token, fido2-cred and fido2-assert.",
+			defineInstallTools},
 		{"version", "", "Show the version of keyfob.", defineVersion},
 	}
 }

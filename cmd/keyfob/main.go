@@ -11,6 +11,8 @@
 //	keyfob reset | wink | ping
 //	keyfob helper [--origin ORIGIN]
 //	keyfob virtual serve --unix PATH
+//	keyfob install-tools DIR
+//	keyfob fido2-token | fido2-cred | fido2-assert
 //
 // "keyfob help" lists the commands and "keyfob help COMMAND" shows the flags of one.
 //
@@ -49,6 +51,13 @@
 // which may be empty, and the origin from three lines of standard input, and write the response as a line of JSON. Their
 // exit status is 0, 2 if the key was not touched in time, 3 if a PIN or another PIN is needed, and else 1.
 //
+// # In place of fido2-tools
+//
+// "keyfob fido2-token", "keyfob fido2-cred" and "keyfob fido2-assert" take the flags of libfido2's programs of these names,
+// and read, write, ask and end as they do; "keyfob install-tools DIR" makes links that scripts can call by those names. The
+// flags here mean nothing to them. "fido2-assert -G" can also tell which credential signed: --credential-id adds its ID as
+// one more line. They are those of libfido2 1.17, or of 1.12 where KEYFOB_FIDO2_TOOLS=1.12 is in the environment.
+//
 // # Traces
 //
 // --trace FILE writes down every report that goes to the key and back, with the times, for bug reports: whoever gets
@@ -85,6 +94,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // the second signal ends the process at once
+	if name, args, ok := fido2Tool(os.Args); ok {
+		os.Exit(runFIDO2Tool(ctx, name, args))
+	}
 	os.Exit(run(ctx, os.Args[1:], system{
 		stdin:    os.Stdin,
 		stdout:   os.Stdout,

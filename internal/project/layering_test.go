@@ -37,13 +37,15 @@ var mayImport = map[string][]string{
 	"virtual": {"ctap1", "ctap2", "ctaphid", "cose", "hid", "internal/attest", "internal/ctapcbor", "golang.org/x/sys/unix"},
 
 	"cmd/keyfob": {
-		"authenticator", "webauthn", "virtual", "ctap2", "ctaphid", "cose", "hid", "internal/helper", "internal/redact",
-		"golang.org/x/term",
+		"authenticator", "webauthn", "virtual", "ctap2", "ctaphid", "cose", "hid", "internal/fido2tools", "internal/helper",
+		"internal/redact", "golang.org/x/term",
 	},
 	"examples/quickstart": {"authenticator", "webauthn", "virtual", "ctap2", "cose", "hid", "golang.org/x/term"},
 	"examples/hidapi":     {"authenticator", "webauthn", "ctap2", "hid/hidapi"},
 
 	"internal/behaviour": {"authenticator", "virtual", "webauthn", "ctap2", "cose", testify}, // a suite of tests
+
+	"internal/fido2tools": {"ctap1", "ctap2", "ctaphid", "cose", "hid", "internal/ctapcbor", "golang.org/x/term"},
 
 	"internal/attest": {"cose", "ctap2", "internal/ctapcbor"},
 	"internal/redact": {"ctap2", "ctaphid", "internal/ctapcbor"},
