@@ -1,6 +1,7 @@
 package hid
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -41,6 +42,25 @@ func TestNewDeviceRefusesWhatIsNoKey(t *testing.T) {
 	require.ErrorIs(t, err, errNotFIDO)
 	require.ErrorContains(t, err, "hid: open x: ")
 	require.Zero(t, conn.closes, "it is still the caller's")
+}
+
+func TestWatchListAsksItsOwnList(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	mine := []Info{{Path: "DevSrvsID:42"}}
+	present, events, err := WatchList(ctx, func() ([]Info, error) { return mine, nil })
+	if errors.Is(err, errors.ErrUnsupported) {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	require.Equal(t, mine, present)
+	cancel()
+	_, ok := <-events
+	require.False(t, ok)
+
+	boom := errors.New("boom")
+	_, _, err = WatchList(t.Context(), func() ([]Info, error) { return nil, boom })
+	require.ErrorIs(t, err, boom)
 }
 
 func TestInfoClean(t *testing.T) {
