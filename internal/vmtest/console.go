@@ -24,12 +24,16 @@ type result struct {
 
 // problem says what is wrong with the test, or is empty.
 func (r *result) problem() string {
-	switch r.verdict {
-	case "PASS":
+	switch {
+	case r.verdict == "SKIP" && expectsSkip(r.name):
 		return ""
-	case "FAIL":
+	case r.verdict == "PASS" && expectsSkip(r.name):
+		return "passed in the guest, where nothing to test was expected"
+	case r.verdict == "PASS":
+		return ""
+	case r.verdict == "FAIL":
 		return "failed in the guest"
-	case "SKIP":
+	case r.verdict == "SKIP":
 		return "skipped in the guest, where everything that it needs should be"
 	}
 	return "did not end"

@@ -24,13 +24,14 @@ type softKey struct {
 	heard *log // nil over uhid, where nobody can listen
 }
 
-// buses are the two ways in which a key can have a node.
+// buses are the two ways in which a key can have a node. What plug plugs in can be plugged in again when it is unplugged.
 var buses = []struct {
 	name   string
 	attach func(*testing.T, virtual.Config) *softKey
+	plug   func(*testing.T, *virtual.Authenticator) plugged
 }{
-	{"usb", attachSoftKey},
-	{"uhid", attachSoftKeyByUHID},
+	{"usb", attachSoftKey, plugUSB},
+	{"uhid", attachSoftKeyByUHID, plugUHID},
 }
 
 // attachSoftKey plugs a key into the virtual USB bus.
@@ -52,24 +53,32 @@ func attachTappedKey(t *testing.T, c virtual.Config, cable *tap) *softKey {
 	return key
 }
 
+func plugUSB(t *testing.T, key *virtual.Authenticator) plugged {
+	t.Helper()
+	return attachUSB(t, usbip.Config{}, func(rw io.ReadWriteCloser) { key.Serve(context.Background(), rw) })
+}
+
 // attachSoftKeyByUHID has the key make itself a node. There can be one such key at a time.
 func attachSoftKeyByUHID(t *testing.T, c virtual.Config) *softKey {
 	t.Helper()
 	key := newSoftKey(t, c)
+	key.plugged = plugUHID(t, key.Authenticator)
+	return key
+}
+
+func plugUHID(t *testing.T, key *virtual.Authenticator) plugged {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- key.ServeUHID(ctx, nil) }()
-	key.unplug = sync.OnceFunc(func() {
+	isOurs := func(info hid.Info) bool { return strings.Contains(info.Product, "virtual authenticator") }
+	unplug := sync.OnceFunc(func() {
 		cancel()
 		require.ErrorIs(t, <-served, context.Canceled)
-	})
-	isOurs := func(info hid.Info) bool { return strings.Contains(info.Product, "virtual authenticator") }
-	t.Cleanup(func() {
-		key.unplug()
 		waitForKeys(t, isOurs, 0)
 	})
-	key.Info = waitForKeys(t, isOurs, 1)[0]
-	return key
+	t.Cleanup(unplug)
+	return plugged{waitForKeys(t, isOurs, 1)[0], unplug}
 }
 
 func newSoftKey(t *testing.T, c virtual.Config) *softKey {
