@@ -223,6 +223,22 @@ func TestSecretsAreCleared(t *testing.T) {
 	require.Equal(t, []byte{0, 0, 0}, token.key)
 }
 
+// Whoever prints them, or what holds them, learns nothing.
+func TestSecretsAreNotPrinted(t *testing.T) {
+	key := []byte{0xfb, 0xce, 0xb0, 0x0c}
+	token, secret := &Token{protocol: PINProtocol2, key: key}, &SharedSecret{protocol: PINProtocol2, key: key}
+	for _, v := range []any{token, secret, &BioEnrollment{Token: token}, []any{token, secret}, map[int]*Token{1: token}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%d", "%o"} {
+			printed := strings.ToLower(fmt.Sprintf(verb, v))
+			for _, part := range []string{"251 206", "fbce", "fb ce", "0xfb, 0xce", "373 316", "\xfb\xce", `\xfb\xce`} {
+				require.NotContains(t, printed, part, verb)
+			}
+		}
+	}
+	require.Equal(t, "<token of PIN/UV auth protocol 2>", fmt.Sprint(token))
+	require.Equal(t, "<shared secret of PIN/UV auth protocol 2>", fmt.Sprint(secret))
+}
+
 func TestTheLongestPINIsSent(t *testing.T) {
 	sent := 0
 	c := Client{Transport: transportFunc(func([]byte) ([]byte, error) { sent++; return []byte{0}, nil })}

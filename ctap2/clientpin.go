@@ -267,6 +267,11 @@ func (t *Token) param(message []byte) ([]byte, PINProtocol) {
 // Clear overwrites the token, which is of no use afterwards.
 func (t *Token) Clear() { clear(t.key) }
 
+// Format implements [fmt.Formatter]. It never prints the token itself, whatever the verb.
+func (t *Token) Format(w fmt.State, _ rune) {
+	fmt.Fprintf(w, "<token of PIN/UV auth protocol %d>", t.protocol)
+}
+
 // encryptPIN pads a new PIN with zeroes to 64 bytes and encrypts it.
 func encryptPIN(s *SharedSecret, pin []byte) ([]byte, error) {
 	if len(pin) < defaultMinPINLength || len(pin) > maxPINSize {

@@ -158,3 +158,8 @@ func (s *SharedSecret) block() cipher.Block {
 
 // Clear overwrites the secret, which is of no use afterwards.
 func (s *SharedSecret) Clear() { clear(s.key) }
+
+// Format implements [fmt.Formatter]. It never prints the secret itself, whatever the verb.
+func (s *SharedSecret) Format(w fmt.State, _ rune) {
+	fmt.Fprintf(w, "<shared secret of PIN/UV auth protocol %d>", s.protocol)
+}
