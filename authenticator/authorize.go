@@ -87,7 +87,16 @@ func (a *Authenticator) authorize(ctx context.Context, method uvMethod, u use) (
 	case uvRefused:
 		err = fmt.Errorf("%w: it does not take its PIN for credentials", ErrUnsupported)
 	}
+	if z.token != nil && a.endsOthers(u.permissions) {
+		a.kept.forget()
+	}
 	return z, err
+}
+
+// endsOthers says that the key takes back the tokens from before as soon as it gives out one for the permissions: it has
+// but one of them, besides the persistent one.
+func (a *Authenticator) endsOthers(permissions ctap2.Permission) bool {
+	return isOn(a.Info(), "pinUvAuthToken") && permissions != ctap2.PermissionPersistentReadOnly
 }
 
 // uvTokenFailed says that the key cannot, or can no longer, verify the user itself. A user who refuses (OPERATION_DENIED)

@@ -127,7 +127,7 @@ const (
 func enroll(ctx context.Context, b *ctap2.BioEnrollment, progress func(ctap2.Sample)) ([]byte, error) {
 	id, sample, err := b.EnrollBegin(ctx, 0)
 	if err != nil {
-		if ctx.Err() != nil { // it may have begun
+		if refused := ctap2.Status(0); !errors.As(err, &refused) { // it may have begun
 			cancelEnrollment(ctx, b)
 		}
 		return nil, err

@@ -188,8 +188,9 @@ func TestEnrolmentEnds(t *testing.T) {
 				return sample(id, 0, 5)
 			}, ctap2.ErrUserActionTimeout, 2, true,
 		},
-		"without a template": {func(int) any { return sample(nil, 0, 5) }, ctap2.ErrInvalidResponse, 1, false},
-		"with nothing":       {func(int) any { return map[int]int{} }, ctap2.ErrInvalidResponse, 1, false},
+		"without a template": {func(int) any { return sample(nil, 0, 5) }, ctap2.ErrInvalidResponse, 1, true},
+		"without a sample":   {func(int) any { return map[int]any{4: id} }, ctap2.ErrInvalidResponse, 1, true},
+		"with nothing":       {func(int) any { return map[int]int{} }, ctap2.ErrInvalidResponse, 1, true},
 	} {
 		sent := 0
 		a, w := enroller(t, func(req *ctap2.BioEnrollmentRequest, _ *ctap2.BioEnrollmentParams) any {

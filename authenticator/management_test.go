@@ -136,6 +136,31 @@ func TestTheTokenIsKeptWhileTheKeyTakesIt(t *testing.T) {
 	require.Equal(t, []ctap2.Command{bioEnrollment, clientPIN, clientPIN, bioEnrollment, getInfo}, w.sent())
 }
 
+// What the key no longer takes is not sent, nor kept: it has given out another token, or has another PIN.
+func TestTheKeptTokenIsForgottenWithItsEnd(t *testing.T) {
+	t.Parallel()
+	_, ui := answers(t, "1234", "1234", "4321", "4321")
+	a, w := openKey(t, keyWithPIN(t, virtual.Config{Version: virtual.CTAP23}), ui)
+	_, err := a.Credentials(t.Context())
+	require.NoError(t, err)
+	kept := a.kept.token
+	register(t, a, func(o *CredentialOptions) { o.UserVerification = UVRequired })
+	require.Equal(t, make([]byte, 32), kept.Secret(), "cleared")
+	require.NoError(t, a.ChangePIN(t.Context(), []byte("1234"), []byte("4321")))
+
+	_, err = a.Credentials(t.Context())
+	require.NoError(t, err)
+	kept = a.kept.token
+	w.sent()
+	_, err = a.PersistentToken(t.Context())
+	require.NoError(t, err)
+	_, err = a.Credentials(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []ctap2.Command{clientPIN, clientPIN, credentialManagement}, w.sent(), "it is no other in this sense")
+	require.NoError(t, a.ChangePIN(t.Context(), []byte("4321"), []byte("1234")))
+	require.Equal(t, make([]byte, 32), kept.Secret(), "cleared")
+}
+
 // A token for one thing is not used for another, and none outlives its Authenticator.
 func TestTheKeptTokenIsForItsPermissionsOnly(t *testing.T) {
 	t.Parallel()

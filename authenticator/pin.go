@@ -131,6 +131,7 @@ func (a *Authenticator) uvRetries(ctx context.Context) (int, error) {
 // pinIsSet notes what the key would say now if it were asked again.
 func (a *Authenticator) pinIsSet() {
 	a.rejected.forget()
+	a.kept.forget()
 	info := *a.Info()
 	info.Options = maps.Clone(info.Options)
 	info.Options["clientPin"] = true
