@@ -70,7 +70,7 @@ func describe(f *os.File, path string) (backend, error) {
 func explainOpen(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("hid: %w: install the udev rules for security keys (package libu2f-udev or libfido2-udev) "+
+		return fmt.Errorf("hid: %w: install udev's rules for security keys (in package udev or systemd; \"keyfob doctor\" knows more) "+
 			"and plug the key in again, or run as root; in a container, pass the device in", err)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("hid: %w: plug the key in; in a container, pass the device in", err)
