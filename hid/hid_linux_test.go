@@ -41,7 +41,7 @@ func TestExplainOpenPermission(t *testing.T) {
 		err := explainOpen(&fs.PathError{Op: "open", Path: "/dev/hidraw3", Err: errno})
 		require.ErrorIs(t, err, fs.ErrPermission)
 		require.ErrorContains(t, err, "hid: open /dev/hidraw3: ")
-		require.ErrorContains(t, err, "install the udev rules")
+		require.ErrorContains(t, err, "install udev's rules")
 	}
 	err := explainOpen(&fs.PathError{Op: "open", Path: "/dev/hidraw3", Err: unix.EBUSY})
 	require.EqualError(t, err, "hid: open /dev/hidraw3: device or resource busy")

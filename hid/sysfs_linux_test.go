@@ -341,7 +341,7 @@ func TestListNoPermission(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, infos, 1)
 	require.ErrorIs(t, infos[0].Err, fs.ErrPermission)
-	require.ErrorContains(t, infos[0].Err, "hid: open "+infos[0].Path+": permission denied: install the udev rules")
+	require.ErrorContains(t, infos[0].Err, "hid: open "+infos[0].Path+": permission denied: install udev's rules")
 	require.Equal(t, "Yubico YubiKey OTP+FIDO+CCID", infos[0].Product)
 }
 
