@@ -89,7 +89,9 @@ func TestPINIsAskedForUntilItIsRight(t *testing.T) {
 	require.NotEqual(t, asked["question"], again["question"])
 	p.answer("c", asked, "late") // nobody waits for it
 	p.answer("c", again, 1234)   // a mistake of the parent's, who may correct it
-	require.Contains(t, p.refused("c")["message"], "value: not a string")
+	refused := p.await("type", "error")
+	require.Equal(t, []any{"c", "answer"}, []any{refused["id"], refused["of"]})
+	require.Contains(t, refused["error"].(object)["message"], "value: not a string")
 	p.answer("c", again, "pin 1234")
 	p.result()
 	p.answer("c", again, "later still")
@@ -256,6 +258,8 @@ func TestSecondRequestIsRefusedAndTheFirstGoesOn(t *testing.T) {
 	failed := p.refused("c2")
 	require.Equal(t, []any{"OperationError", "request-running"}, []any{failed["name"], failed["code"]})
 	require.Contains(t, failed["message"], `"c1"`)
+	p.say(create("c1")) // whose error must not look like the end of the first
+	require.Equal(t, "request-running", p.refused(nil)["code"])
 	p.say(object{"type": "list", "id": "l"}) // disturbs nothing
 	p.result()
 	touch <- struct{}{}

@@ -29,6 +29,7 @@ type outcome struct {
 type reply struct {
 	Type   string   `json:"type"` // "result" or "error"
 	ID     string   `json:"id,omitempty"`
+	Of     string   `json:"of,omitempty"` // the type of a message whose error does not end the request
 	Result any      `json:"result,omitempty"`
 	Error  *failure `json:"error,omitempty"`
 }
@@ -84,22 +85,29 @@ func (x *session) reply(id string, result any, err error) {
 
 // handle does what a message says.
 func (x *session) handle(ctx context.Context, r received) {
-	if r.err != nil {
-		x.refuse("", r.err)
-		return
+	m, err := message{}, r.err
+	if err == nil {
+		m, err = parseMessage(r.b)
 	}
-	m, err := parseMessage(r.b)
 	if err == nil {
 		err = x.obey(ctx, &m)
 	}
 	if err != nil {
-		x.refuse(m.id, err)
+		x.refuse(&m, err)
 	}
 }
 
-func (x *session) refuse(id string, err error) {
+// refuse says what is wrong with a message, in a way that nobody takes for the end of the request that runs.
+func (x *session) refuse(m *message, err error) {
 	x.log.Warn("refused", "code", failureOf(err).Code)
-	x.reply(id, nil, err)
+	refused := reply{Type: "error", ID: m.id, Error: failureOf(err)}
+	switch {
+	case m.kind == kindAnswer, m.kind == kindCancel:
+		refused.Of = m.kind
+	case x.running != nil && x.running.id == m.id:
+		refused.ID = ""
+	}
+	x.box.send(refused)
 }
 
 func (x *session) obey(ctx context.Context, m *message) error {
