@@ -39,7 +39,8 @@ type verdict[T any] struct {
 // errNotChosen is why the keys that lose are cancelled.
 var errNotChosen = errors.New("authenticator: the user chose another key")
 
-// conduct runs a ceremony. When it returns, every key has been told to stop and is closed, and no callback runs.
+// conduct runs a ceremony. When it returns, every key has been told to stop and is closed, no callback runs, and the watch
+// is over.
 func conduct[T any](ctx context.Context, client *Client, work func(context.Context, *player[T]) (T, error)) (result T, err error) {
 	c := &ceremony[T]{
 		client:  client,
@@ -59,6 +60,11 @@ func conduct[T any](ctx context.Context, client *Client, work func(context.Conte
 	if err != nil {
 		return result, err
 	}
+	defer func(watch <-chan hid.Event) {
+		cancel(errNotChosen)
+		for range watch { // until nothing is left of it
+		}
+	}(changes)
 	c.begin(ctx, present)
 	for {
 		select {

@@ -23,7 +23,7 @@ type Client struct {
 	UI *UI // nil asks and tells nobody
 
 	// Watch and Open are where the keys come from; nil means [hid.Watch] and [hid.Open]. Open gets the Path of what Watch
-	// told, and returns what [ctaphid.Open] takes.
+	// told, and returns what [ctaphid.Open] takes. Watch must close the channel when ctx is done, and is waited for.
 	Watch func(ctx context.Context) (present []hid.Info, events <-chan hid.Event, err error)
 	Open  func(path string) (io.ReadWriteCloser, error)
 

@@ -435,14 +435,62 @@ func TestAKeyThatAlwaysGivesUpIsDropped(t *testing.T) {
 	})
 }
 
+// watched returns a channel that is closed when ctx is done, as a watch does.
+func watched(ctx context.Context) chan hid.Event {
+	events := make(chan hid.Event)
+	context.AfterFunc(ctx, func() { close(events) })
+	return events
+}
+
+// A watch may take its time to end. Nothing of it is left behind.
+func TestTheWatchIsWaitedFor(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t)
+		var over atomic.Bool
+		d.client.Watch = func(ctx context.Context) ([]hid.Info, <-chan hid.Event, error) {
+			events := make(chan hid.Event)
+			context.AfterFunc(ctx, func() {
+				time.Sleep(time.Second)
+				over.Store(true)
+				close(events)
+			})
+			return nil, events, nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := d.client.Select(ctx)
+		require.ErrorIs(t, err, context.Canceled)
+		require.True(t, over.Load())
+	})
+}
+
+// Some keys say so when they have none of the list.
+func TestInvalidCredentialIsNoMatch(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.plug("a", virtual.Config{Faults: virtual.Faults{InvalidCredential: true}})
+		d.plug("b", virtual.Config{})
+		o := begin(d, func() (*webauthn.AuthenticationResponse, error) {
+			return d.client.Authenticate(t.Context(), origin, request(t, allowing(3)))
+		})
+		require.Equal(t, []string{"a: added", "a: touch to select", "b: added", "b: touch to select", "select"}, d.take())
+		d.touch("a")
+		_, err := o.end()
+		require.Equal(t, KindNoMatch, KindOf(err))
+	})
+}
+
 // The nodes of a new key appear before the permission to open them. That is nothing to tell.
 func TestKeysThatCannotBeOpenedYet(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		d := newDesk(t)
 		denied := fmt.Errorf("no rule: %w", fs.ErrPermission)
 		old, late, never := hid.Info{Path: "old", Err: denied}, hid.Info{Path: "late", Err: denied}, hid.Info{Path: "never", Err: denied}
-		events := make(chan hid.Event)
-		d.client.Watch = func(context.Context) ([]hid.Info, <-chan hid.Event, error) { return []hid.Info{old}, events, nil }
+		var events chan hid.Event
+		d.client.Watch = func(ctx context.Context) ([]hid.Info, <-chan hid.Event, error) {
+			events = watched(ctx)
+			return []hid.Info{old}, events, nil
+		}
 		key := d.key("late", virtual.Config{})
 		d.client.Open = func(path string) (io.ReadWriteCloser, error) { return key.Device(), nil }
 		d.names = map[string]string{"old": "old", "late": "late", "never": "never"}
@@ -705,8 +753,11 @@ func TestAKeyComesBackToItsPlace(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		d := newDesk(t)
 		info := hid.Info{Path: "port"}
-		events := make(chan hid.Event)
-		d.client.Watch = func(context.Context) ([]hid.Info, <-chan hid.Event, error) { return []hid.Info{info}, events, nil }
+		var events chan hid.Event
+		d.client.Watch = func(ctx context.Context) ([]hid.Info, <-chan hid.Event, error) {
+			events = watched(ctx)
+			return []hid.Info{info}, events, nil
+		}
 		d.client.Open = d.opens.counting(func(string) (io.ReadWriteCloser, error) { return d.hub.Open("virtual:1") })
 		d.names["port"] = "port"
 		key := d.key("a", virtual.Config{})

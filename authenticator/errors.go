@@ -142,6 +142,7 @@ var statusKinds = map[ctap2.Status]Kind{
 	ctap2.ErrUVBlocked:            KindUVFailed,
 	ctap2.ErrCredentialExcluded:   KindExcluded,
 	ctap2.ErrNoCredentials:        KindNoMatch,
+	ctap2.ErrInvalidCredential:    KindNoMatch,
 	ctap2.ErrInvalidCommand:       KindUnsupported,
 	ctap2.ErrInvalidSubcommand:    KindUnsupported,
 	ctap2.ErrUnsupportedExtension: KindUnsupported,
