@@ -40,7 +40,9 @@ func (a *Authenticator) attest(
 	case resp.EnterpriseAttestation:
 		return a.attestCertified(resp, chain.Enterprise, req.ClientDataHash)
 	case resp.Format == formatNone:
-		resp.AttStmt = ctapcbor.RawMessage{0xa0} // an empty map
+		if !a.omitsAttestation(req.AttestationFormatsPreference) {
+			resp.AttStmt = ctapcbor.RawMessage{0xa0} // an empty map
+		}
 		return nil
 	case resp.Format != formatPacked:
 		return a.attestForMakers(resp, c, req.ClientDataHash)
@@ -73,6 +75,12 @@ func (a *Authenticator) attestationFormat(preference []string) string {
 		}
 	}
 	return own[0]
+}
+
+// omitsAttestation reports whether the platform wants none at all, so that there is not even an empty statement
+// (CTAP 2.3, section 6.1.2, step 18).
+func (a *Authenticator) omitsAttestation(preference []string) bool {
+	return a.config.Version >= CTAP22 && slices.Equal(preference, []string{formatNone})
 }
 
 // attestCertified signs with the certified key.

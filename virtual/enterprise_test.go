@@ -149,6 +149,8 @@ func TestAttestationFormatOfChoice(t *testing.T) {
 			resp, err := client.MakeCredential(t.Context(), req)
 			require.NoError(t, err)
 			require.Equal(t, tt.want, resp.Format)
+			omitted := tt.version >= CTAP22 && len(tt.preference) == 1 && tt.preference[0] == "none"
+			require.Equal(t, omitted, resp.AttStmt == nil, "section 6.1.2, step 18")
 			object := &webauthn.AttestationObject{Format: resp.Format, AuthData: resp.AuthData, Statement: resp.AttStmt}
 			_, err = object.Verify(testHash)
 			require.NoError(t, err)
