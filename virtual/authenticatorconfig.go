@@ -108,6 +108,9 @@ func (a *Authenticator) setMinPINLength(params []byte) error {
 	if err != nil {
 		return err
 	}
+	if a.config.Version < CTAP22 {
+		req.PINComplexityPolicy = false // not known yet, and ignored
+	}
 	if err := a.checkSetMinPINLength(req, sent); err != nil {
 		return err
 	}
@@ -115,7 +118,7 @@ func (a *Authenticator) setMinPINLength(params []byte) error {
 	err = a.update(func(s *state) {
 		s.Settings.MinPINLength = max(s.Settings.MinPINLength, int(req.NewMinPINLength))
 		s.Settings.PINComplexity = s.Settings.PINComplexity || req.PINComplexityPolicy
-		if sent.has(paramRPIDs) {
+		if len(req.RPIDs) > 0 {
 			s.Settings.MinPINLengthRPIDs = req.RPIDs
 		}
 		if force {
@@ -131,9 +134,7 @@ func (a *Authenticator) setMinPINLength(params []byte) error {
 
 func (a *Authenticator) checkSetMinPINLength(req *ctap2.SetMinPINLengthParams, sent message) error {
 	switch {
-	case sent.has(paramRPIDs) && !a.has(extensionMinPINLength):
-		return ctap2.ErrInvalidParameter
-	case req.PINComplexityPolicy && a.config.Version < CTAP22:
+	case sent.has(paramRPIDs) && !a.has(extensionMinPINLength) && !a.has(extensionPINComplexityPolicy):
 		return ctap2.ErrInvalidParameter
 	case sent.has(paramNewMinPINLength) && req.NewMinPINLength < uint(a.minPINLength()):
 		return ctap2.ErrPINPolicyViolation

@@ -137,6 +137,20 @@ func TestSetMinPINLength(t *testing.T) {
 		require.ErrorIs(t, set(t, client, ctap2.SetMinPINLengthParams{RPIDs: tooMany}), ctap2.ErrKeyStoreFull)
 		require.True(t, key.revealsPINLength("example.com"))
 	})
+	t.Run("a list of nobody changes nothing", func(t *testing.T) {
+		t.Parallel()
+		key, client := newKey(t, Config{Version: CTAP22, Without: []string{"minPinLength"}})
+		require.NoError(t, set(t, client, ctap2.SetMinPINLengthParams{RPIDs: []string{"example.com"}}), "they learn of complexity")
+		require.Zero(t, send(t, key, ctap2.CommandConfig, map[int]any{1: 3, 2: map[int]any{2: []string{}}}))
+		require.True(t, key.revealsPINLength("example.com"))
+	})
+	t.Run("complexity that the key does not know", func(t *testing.T) {
+		t.Parallel()
+		key, client := newKey(t, Config{})
+		require.NoError(t, set(t, client, ctap2.SetMinPINLengthParams{PINComplexityPolicy: true, NewMinPINLength: 5}))
+		require.False(t, key.state.Settings.PINComplexity)
+		require.EqualValues(t, 5, getInfo(t, client).MinPINLength)
+	})
 	t.Run("complexity", func(t *testing.T) {
 		t.Parallel()
 		_, client := newKeyWithPIN(t, Config{Version: CTAP22})
@@ -211,7 +225,6 @@ func TestConfigRefuses(t *testing.T) {
 		"length that is text":        {Config{}, acfg, m{1: 3, 2: m{1: "8"}}, ctap2.ErrCBORUnexpectedType},
 		"RP ID that is bytes":        {Config{}, acfg, m{1: 3, 2: m{2: []any{[]byte("x")}}}, ctap2.ErrCBORUnexpectedType},
 		"force that is a number":     {Config{}, acfg, m{1: 3, 2: m{3: 1}}, ctap2.ErrCBORUnexpectedType},
-		"complexity before 2.2":      {Config{}, acfg, m{1: 3, 2: m{4: true}}, ctap2.ErrInvalidParameter},
 		"RP IDs that nobody asks":    {Config{Without: []string{"minPinLength"}}, acfg, m{1: 3, 2: m{2: []string{}}}, ctap2.ErrInvalidParameter},
 		"length of zero":             {Config{}, acfg, m{1: 3, 2: m{1: 0}}, ctap2.ErrPINPolicyViolation},
 		"length out of range":        {Config{}, acfg, m{1: 3, 2: m{1: uint64(1 << 63)}}, ctap2.ErrPINPolicyViolation},
