@@ -51,7 +51,7 @@ func TestToolSeesEveryResidentKey(t *testing.T) {
 	public := map[string]*cose.Key{}
 	for _, user := range []string{"ada", "grace", "joan"} {
 		file := toolFile(t, base64Of(newHash()), rpID, user, base64Of([]byte(user)))
-		made := parseToolCredential(t, mustRunTool(t, "", "fido2-cred", "-M", "-r", "-i", file, key.Path))
+		made := parseToolCredential(t, mustRunTool(t, "", "fido2-cred", "-M", "-r", "-i", file, key.Path), false)
 		_, public[user] = toolCredentialKey(t, made)
 	}
 	signed := toolAuthenticate(t, key, nil, nil, "-r")

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/keyfob-go/keyfob/authenticator"
+	"github.com/keyfob-go/keyfob/cose"
 	"github.com/keyfob-go/keyfob/ctap2"
 	"github.com/keyfob-go/keyfob/virtual"
 )
@@ -42,6 +44,12 @@ func TestTokenManagesFingerprints(t *testing.T) {
 	id := listedFinger(t, key)
 	mustRunTool(t, pin+"\n", "fido2-token", "-S", "-e", "-i", id, "-n", "my thumb", key.Path)
 	require.Equal(t, "00: "+id+" my thumb\n", listFingers(t, key))
+	samples = append(samples, virtual.Sample{Finger: "thumb"}) // in place of the PIN
+	a := openSoftKey(t, key)
+	fingers, err := a.Fingerprints(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []ctap2.TemplateInfo{{ID: base64Line(t, id), FriendlyName: "my thumb"}}, fingers)
+	require.NoError(t, a.Close())
 	require.Contains(t, mustRunTool(t, "", "fido2-token", "-I", key.Path), "sensor type: 1 (touch)\nmax samples: 2\n")
 
 	mustRunTool(t, pin+"\n", "fido2-token", "-D", "-e", "-i", id, key.Path)
@@ -84,6 +92,23 @@ func TestTokenConfigures(t *testing.T) {
 	const longer = "longer than ten"
 	mustRunTool(t, pin+"\n"+longer+"\n"+longer+"\n", "fido2-token", "-C", key.Path)
 	require.False(t, softKeyInfo(t, key).ForcePINChange)
+	require.Equal(t, []int{10, 0}, []int{toldPINLength(t, key, rpID), toldPINLength(t, key, "example.net")})
 	mustRunTool(t, longer+"\n", "fido2-token", "-S", "-f", key.Path)
 	require.True(t, softKeyInfo(t, key).ForcePINChange)
+}
+
+// toldPINLength has keyfob's library make a credential, and returns which PIN length the relying party is told, if any.
+func toldPINLength(t *testing.T, key *softKey, rpID string) int {
+	t.Helper()
+	a := openSoftKey(t, key)
+	defer a.Close()
+	cred, err := a.MakeCredential(t.Context(), &authenticator.CredentialOptions{
+		ClientDataHash: newHash(),
+		RP:             ctap2.RelyingParty{ID: rpID},
+		User:           ctap2.User{ID: []byte("ada")},
+		Algorithms:     []cose.Algorithm{cose.ES256},
+		MinPINLength:   true,
+	})
+	require.NoError(t, err)
+	return cred.MinPINLength
 }

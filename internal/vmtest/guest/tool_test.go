@@ -41,7 +41,7 @@ func toolRegister(t *testing.T, key *softKey, typeName string, options ...string
 	t.Helper()
 	file := toolFile(t, base64Of(newHash()), rpID, "Ada", base64Of([]byte("ada's id")))
 	args := append(append([]string{"-M", "-i", file}, options...), key.Path, typeName)
-	return parseToolCredential(t, mustRunTool(t, pin+"\n", "fido2-cred", args...))
+	return parseToolCredential(t, mustRunTool(t, pin+"\n", "fido2-cred", args...), slices.Contains(options, "-b"))
 }
 
 // toolAuthenticate has fido2-assert -G sign with a credential, or with all resident ones if there is -r in the
@@ -57,5 +57,6 @@ func toolAuthenticate(t *testing.T, key *softKey, id, salts []byte, options ...s
 		lines = append(lines, base64Of(salts))
 	}
 	args := append(append([]string{"-G", "-i", toolFile(t, lines...)}, options...), key.Path)
-	return parseToolAssertions(t, mustRunTool(t, pin+"\n", "fido2-assert", args...), resident, secret)
+	stdout := mustRunTool(t, pin+"\n", "fido2-assert", args...)
+	return parseToolAssertions(t, stdout, resident, secret, slices.Contains(options, "-b"))
 }

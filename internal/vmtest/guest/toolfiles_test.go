@@ -28,9 +28,10 @@ type toolCredential struct {
 	id             []byte
 	sig            []byte
 	x5c            []byte // nil for self attestation
+	largeBlobKey   []byte // with -b
 }
 
-// toolAssertion is what fido2-assert -G writes and, but for the last two, fido2-assert -V reads.
+// toolAssertion is what fido2-assert -G writes and, but for the last three, fido2-assert -V reads.
 type toolAssertion struct {
 	clientDataHash []byte
 	rp             string
@@ -38,6 +39,7 @@ type toolAssertion struct {
 	sig            []byte
 	userID         []byte // with -r
 	secret         []byte // with -h
+	largeBlobKey   []byte // with -b
 }
 
 // packedStatement is the attestation statement of format packed. WebAuthn Level 3, section 8.2.
@@ -77,13 +79,20 @@ func byteStringLine(t *testing.T, line string) (b []byte) {
 	return b
 }
 
-func parseToolCredential(t *testing.T, stdout string) *toolCredential {
+// parseToolCredential reads what fido2-cred -M wrote with -b or without.
+func parseToolCredential(t *testing.T, stdout string, blob bool) *toolCredential {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
+	var largeBlobKey []byte
+	if blob { // in the last line, which is the one of the certificate when there is none
+		largeBlobKey = base64Line(t, lines[len(lines)-1])
+		lines = lines[:len(lines)-1]
+	}
 	require.GreaterOrEqual(t, len(lines), 6, "%q", stdout)
 	c := &toolCredential{
 		clientDataHash: base64Line(t, lines[0]), rp: lines[1], format: lines[2],
 		authData: byteStringLine(t, lines[3]), id: base64Line(t, lines[4]), sig: base64Line(t, lines[5]),
+		largeBlobKey: largeBlobKey,
 	}
 	if len(lines) > 6 {
 		c.x5c = base64Line(t, lines[6])
@@ -106,8 +115,8 @@ func (c *toolCredential) object(t *testing.T, alg cose.Algorithm) *webauthn.Atte
 	return &webauthn.AttestationObject{Format: c.format, Statement: encoded, AuthData: c.authData}
 }
 
-// parseToolAssertions reads what fido2-assert -G wrote with -r and -h or without.
-func parseToolAssertions(t *testing.T, stdout string, resident, secret bool) []*toolAssertion {
+// parseToolAssertions reads what fido2-assert -G wrote with -r, -h and -b or without.
+func parseToolAssertions(t *testing.T, stdout string, resident, secret, blob bool) []*toolAssertion {
 	t.Helper()
 	lines := strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")
 	next := func() string {
@@ -126,6 +135,9 @@ func parseToolAssertions(t *testing.T, stdout string, resident, secret bool) []*
 		}
 		if secret {
 			a.secret = base64Line(t, next())
+		}
+		if blob {
+			a.largeBlobKey = base64Line(t, next())
 		}
 		list = append(list, a)
 	}
