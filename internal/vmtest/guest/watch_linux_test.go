@@ -61,7 +61,7 @@ func TestWatchTellsOfPermissions(t *testing.T) {
 	key := attachUSB(t, usbip.Config{Serial: "late"}, echo)
 	id := "serial:0000:0000:late"
 	added := w.next(t)
-	require.Contains(t, added.Reason, "hid: open "+key.Path+": permission denied: install the udev rules")
+	require.Contains(t, added.Reason, "hid: open "+key.Path+": permission denied: install udev's rules")
 	require.Equal(t, sighting{Kind: "added", Path: key.Path, ID: id, Reason: added.Reason}, added)
 	w.requireSilent(t)
 	require.NoError(t, os.Chmod(key.Path, 0o660))
