@@ -177,5 +177,8 @@ func (a *Authenticator) managedCredential(m *managed) (*credential, error) {
 		}
 		return c, nil
 	}
+	if !m.allows("") { // what others have is none of the platform's business
+		return nil, ctap2.ErrPINAuthInvalid
+	}
 	return nil, ctap2.ErrNoCredentials
 }

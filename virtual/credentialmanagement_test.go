@@ -240,6 +240,27 @@ func TestCredentialManagementForgetsTheList(t *testing.T) {
 	}
 }
 
+// Section 6: a list is for the token that asked for it.
+func TestCredentialManagementForgetsTheListOfAnOldToken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, client := newKeyWithPIN(t, Config{})
+		populate(t, client, "a.example", "b.example", "c.example")
+		m := manager(t, client)
+		time.Sleep(tokenFirstUse - 1)
+		_, _, err := m.Metadata(t.Context())
+		require.NoError(t, err)
+		time.Sleep(tokenLifetime - tokenFirstUse)
+		_, err = m.EnumerateRPsBegin(t.Context())
+		require.NoError(t, err)
+		_, err = m.EnumerateRPsNext(t.Context())
+		require.NoError(t, err)
+		time.Sleep(time.Nanosecond)
+		_, err = m.EnumerateRPsNext(t.Context())
+		require.ErrorIs(t, err, ctap2.ErrNotAllowed)
+	})
+}
+
 func TestCredentialManagementBindsTheToken(t *testing.T) {
 	t.Parallel()
 	_, client := newKeyWithPIN(t, Config{})
@@ -254,6 +275,8 @@ func TestCredentialManagementBindsTheToken(t *testing.T) {
 	other := ctap2.CredentialDescriptor{ID: made[1].Credential.ID, Type: ctap2.PublicKeyType}
 	require.ErrorIs(t, m.DeleteCredential(t.Context(), other), ctap2.ErrPINAuthInvalid)
 	require.ErrorIs(t, m.UpdateUser(t.Context(), other, ctap2.User{ID: []byte{2}}), ctap2.ErrPINAuthInvalid)
+	nobody := ctap2.CredentialDescriptor{ID: []byte{1}, Type: ctap2.PublicKeyType}
+	require.ErrorIs(t, m.DeleteCredential(t.Context(), nobody), ctap2.ErrPINAuthInvalid, "or it would tell others apart")
 
 	require.Len(t, listCredentials(t, m, "a.example"), 1)
 	own := ctap2.CredentialDescriptor{ID: made[0].Credential.ID, Type: ctap2.PublicKeyType}

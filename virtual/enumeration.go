@@ -10,10 +10,11 @@ import (
 
 // enumeration is what the platform has not yet seen of a list, sections 6.8.3 and 6.8.4.
 type enumeration struct {
-	next ctap2.Subcommand // that goes on with it
-	rest []*credential    // of a list of relying parties one for each
-	last time.Time        // when the platform saw the last entry
-	era  int              // a power cycle or reset ends it
+	next  ctap2.Subcommand // that goes on with it
+	token *token           // that it is for, and with which it ends
+	rest  []*credential    // of a list of relying parties one for each
+	last  time.Time        // when the platform saw the last entry
+	era   int              // a power cycle or reset ends it
 }
 
 // enumerateRPs begins a list of the relying parties with passkeys, those of the oldest first.
@@ -35,7 +36,7 @@ func (a *Authenticator) enumerateRPs(m *managed) (any, error) {
 	resp := a.describeRP(list[0])
 	total := uint64(len(list))
 	resp.TotalRPs = &total
-	a.remember(m.call, ctap2.SubcommandEnumerateRPsGetNextRP, list[1:])
+	a.remember(m.call, m.token, ctap2.SubcommandEnumerateRPsGetNextRP, list[1:])
 	return resp, nil
 }
 
@@ -66,20 +67,25 @@ func (a *Authenticator) enumerateCredentials(m *managed) (any, error) {
 	}
 	total := uint64(len(list))
 	resp.TotalCredentials = &total
-	a.remember(m.call, ctap2.SubcommandEnumerateCredentialsGetNextCredential, list[1:])
+	a.remember(m.call, m.token, ctap2.SubcommandEnumerateCredentialsGetNextCredential, list[1:])
 	return resp, nil
 }
 
-func (a *Authenticator) remember(c *call, next ctap2.Subcommand, rest []*credential) {
-	c.session.enumeration = &enumeration{next: next, rest: rest, last: time.Now(), era: a.era}
+func (a *Authenticator) remember(c *call, t *token, next ctap2.Subcommand, rest []*credential) {
+	c.session.enumeration = &enumeration{next: next, token: t, rest: rest, last: time.Now(), era: a.era}
+}
+
+// isOver reports whether there is nothing more to see: all was seen, or it took too long.
+func (e *enumeration) isOver(era int) bool {
+	return len(e.rest) == 0 || e.era != era || e.token.isExpired() || time.Since(e.last) >= walkTimeout
 }
 
 // enumerateNext returns the next entry of the list that the last command was about.
 func (a *Authenticator) enumerateNext(c *call, e *enumeration, sub ctap2.Subcommand) (any, error) {
-	if e == nil || e.next != sub || len(e.rest) == 0 || e.era != a.era || time.Since(e.last) >= walkTimeout {
+	if e == nil || e.next != sub || e.isOver(a.era) {
 		return nil, ctap2.ErrNotAllowed
 	}
-	a.remember(c, sub, e.rest[1:])
+	a.remember(c, e.token, sub, e.rest[1:])
 	if sub == ctap2.SubcommandEnumerateRPsGetNextRP {
 		return a.describeRP(e.rest[0]), nil
 	}
