@@ -125,9 +125,19 @@ func (a *Authenticator) changesStore(command func() error) error {
 	return command()
 }
 
-// listCredentials asks for the number of credentials, then for each relying party, then for each credential: one
-// command for each of them.
+// listCredentials lists all, and begins anew once if the key forgot where it was: another program has asked it for
+// something meanwhile, or the token has grown old.
 func listCredentials(ctx context.Context, m *ctap2.CredentialManagement) (*ResidentCredentials, error) {
+	list, err := listCredentialsOnce(ctx, m)
+	if errors.Is(err, ctap2.ErrNotAllowed) {
+		return listCredentialsOnce(ctx, m)
+	}
+	return list, err
+}
+
+// listCredentialsOnce asks for the number of credentials, then for each relying party, then for each credential: one
+// command for each of them.
+func listCredentialsOnce(ctx context.Context, m *ctap2.CredentialManagement) (*ResidentCredentials, error) {
 	existing, remaining, err := m.Metadata(ctx)
 	if err != nil {
 		return nil, err

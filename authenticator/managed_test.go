@@ -1,6 +1,7 @@
 package authenticator
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -68,6 +69,33 @@ func TestCredentialsOfKeys(t *testing.T) {
 					require.Equal(t, "june", rp.Credentials[0].User.Name)
 				}
 			}
+		}
+	}
+}
+
+// Another program's command makes the key forget where it was; then everything is listed anew, but not for ever.
+func TestCredentialsAreListedAnew(t *testing.T) {
+	t.Parallel()
+	for disturbed, want := range map[int]error{1: nil, 2: ctap2.ErrNotAllowed} {
+		_, ui := answers(t, "1234", "1234", "1234")
+		a, w := openKey(t, keyWithPIN(t, virtual.Config{}), ui)
+		passkey(t, a, "example.org", 1)
+		passkey(t, a, "example.com", 2)
+		times := 0
+		w.forward = func(request []byte) []byte {
+			next := []byte{byte(credentialManagement), 0xa1, 1, byte(ctap2.SubcommandEnumerateRPsGetNextRP)}
+			if bytes.Equal(request, next) && times < disturbed {
+				times++
+				_, err := w.key.CBOR(t.Context(), []byte{byte(getInfo)}, nil)
+				require.NoError(t, err)
+			}
+			return request
+		}
+		list, err := a.Credentials(t.Context())
+		require.ErrorIs(t, err, want)
+		require.Equal(t, disturbed, times)
+		if err == nil {
+			require.Len(t, list.RelyingParties, 2)
 		}
 	}
 }
