@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -272,6 +273,58 @@ func TestOnlyTheChosenKeyIsAskedForItsPIN(t *testing.T) {
 		_, err := o.end()
 		require.NoError(t, err)
 	})
+}
+
+// Of several keys that want a new PIN first, only the chosen one gets it.
+func TestOnlyTheChosenKeyGetsANewPIN(t *testing.T) {
+	force := withPIN(virtual.Config{})
+	force.PIN.ForceChange = true
+	for name, tc := range map[string]struct {
+		config virtual.Config
+		asked  []string
+	}{
+		"not set":       {virtual.Config{}, []string{"b: new PIN, reason 0"}},
+		"forced change": {force, []string{"b: PIN, reason 0", "b: new PIN, reason 1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				d := newDesk(t, "1234")
+				d.client.UI.NewPIN = func(_ context.Context, req *NewPINRequest) ([]byte, error) {
+					d.note("%s: new PIN, reason %d", d.name(req.Key), req.Reason)
+					return []byte("567890"), nil
+				}
+				a := d.plug("a", tc.config)
+				d.plug("b", tc.config)
+				opts := credentialOptions()
+				opts.UserVerification = UVRequired
+				o := d.registration(t.Context(), opts)
+				require.Equal(t, []string{"a: added", "a: touch to select", "b: added", "b: touch to select", "select"}, d.take())
+				d.touch("b")
+				log := []string{"b: selection touched", "b: processing to select", "b: touched"}
+				require.Equal(t, slices.Concat(log, tc.asked, []string{"b: touch to register"}), d.take())
+				d.touch("b")
+				_, err := o.end()
+				require.NoError(t, err)
+				other, err := New(t.Context(), unclosed{a}, nil)
+				require.NoError(t, err)
+				require.Equal(t, tc.config.PIN.Initial != nil, isOn(other.Info(), "clientPin"))
+				require.Equal(t, tc.config.PIN.ForceChange, other.Info().ForcePINChange)
+			})
+		})
+	}
+}
+
+// Lists that no key takes at once are taken in parts, on every class of key.
+func TestLargeLists(t *testing.T) {
+	t.Parallel()
+	for name, c := range presetsThatWork() {
+		s := newSite(t, c)
+		id := s.register("").RawID
+		require.Equal(t, id, s.signIn(allowing(200, id)).RawID, name)
+		excluded := strings.Replace(allowing(200, id), "allow", "exclude", 1)
+		_, err := s.client.Register(t.Context(), origin, creating(t, excluded))
+		require.Equal(t, "InvalidStateError", AdviceOn(err).DOMException, name)
+	}
 }
 
 // The others stop blinking at once, not when all is over.
