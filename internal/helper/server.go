@@ -36,8 +36,10 @@ func (s *Server) Serve(ctx context.Context, f Framing, in io.Reader, out io.Writ
 	stop := context.AfterFunc(x.box.lost, func() { cancel(context.Cause(x.box.lost)) })
 	defer stop()
 	x.box.send(hello{Type: "hello", Protocol: protocolVersion, Version: s.Version})
+	x.keys = newRoster(ctx, s.Client.Watch)
 	err := x.converse(ctx, receive(ctx, f, in))
 	x.abandon()
+	x.keys.end()
 	x.log.Info("end", "requests", x.requests)
 	if lost := x.box.close(); err == nil {
 		err = lost

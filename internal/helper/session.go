@@ -14,6 +14,7 @@ type session struct {
 	*Server
 	box      *outbox
 	log      *slog.Logger
+	keys     *roster
 	requests int
 	running  *request // nil: none
 	ended    chan outcome
@@ -159,7 +160,7 @@ func (x *session) start(ctx context.Context, m *message) error {
 	ctx, r.cancel = context.WithCancel(ctx)
 	x.running = r
 	client := x.Client
-	client.TopOrigin, client.UI = m.topOrigin, r.ui()
+	client.Watch, client.TopOrigin, client.UI = x.keys.watch, m.topOrigin, r.ui()
 	go func() {
 		result, err := run(ctx, &client)
 		x.ended <- outcome{result, err}
