@@ -100,7 +100,8 @@ func (a *Authenticator) refresh(ctx context.Context) error {
 	return err
 }
 
-// Info returns what the key says about itself: when it was opened, and again after what changes it. It must not be
+// Info returns what the key says about itself: when it was opened, and again after what changes its settings. What a new
+// resident credential changes, RemainingDiscoverableCredentials and EncCredStoreState, is as it was then. It must not be
 // modified.
 func (a *Authenticator) Info() *ctap2.Info {
 	a.infoMu.Lock()

@@ -398,3 +398,25 @@ func TestListsOfKeysThatDoNotTellTheirLimit(t *testing.T) {
 		require.Equal(t, 5, count(w.sent(), getAssertion), "all at once, three alone, and the one that is there")
 	}
 }
+
+// A key without a button is not asked for silence, which it cannot do without.
+func TestProbesOfAKeyWithoutAButton(t *testing.T) {
+	t.Parallel()
+	a, w := open(t, virtual.Config{}, nil)
+	cred, err := a.MakeCredential(t.Context(), credentialOptions())
+	require.NoError(t, err)
+	w.lie = infoLie(t, func(info *ctap2.Info) {
+		info.Options["up"] = false
+		info.MaxCredentialCountInList = 1
+	})
+	require.NoError(t, a.refresh(t.Context()))
+	w.sent()
+	_, err = a.GetAssertions(t.Context(), &AssertionOptions{
+		RPID: "example.org", ClientDataHash: hash("get"), AllowList: [][]byte{{1}, cred.ID},
+	})
+	require.NoError(t, err)
+	require.NotEmpty(t, w.requests)
+	for _, request := range w.requests {
+		require.False(t, bytes.Contains(request, []byte("bup")), "%x", request)
+	}
+}

@@ -132,6 +132,7 @@ var statusKinds = map[ctap2.Status]Kind{
 	ctap2.ErrOperationDenied:      KindCancelled,
 	ctap2.ErrUserActionTimeout:    KindTimeout,
 	ctap2.ErrActionTimeout:        KindTimeout,
+	ctap2.ErrUPRequired:           KindTimeout, // some keys say so at once after a wrong PIN: touch it, and try again
 	ctap2.ErrPUATRequired:         KindPINRequired,
 	ctap2.ErrPINInvalid:           KindPINInvalid,
 	ctap2.ErrPINAuthBlocked:       KindPINLocked,

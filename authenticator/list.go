@@ -132,7 +132,9 @@ func (a *Authenticator) find(
 ) (id []byte, err error) {
 	hash := make([]byte, hashSize)
 	req := &ctap2.GetAssertionRequest{RPID: rpID, ClientDataHash: hash, AllowList: batch}
-	req.Options.UserPresence = new(bool)
+	if isOn(a.Info(), "up") { // a key without a button is always silent, and need not know the option
+		req.Options.UserPresence = new(bool)
+	}
 	req.PINUVAuthParam, req.PINUVAuthProtocol = z.param(hash)
 	resp, err := a.client(TouchToAuthenticate).GetAssertion(ctx, req)
 	switch {
