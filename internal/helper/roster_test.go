@@ -57,6 +57,7 @@ func TestRosterKeepsOneWatch(t *testing.T) {
 		p.events <- added
 		require.Equal(t, added, <-events)
 		p.events <- hid.Event{Kind: hid.Added, Info: hid.Info{Path: "unread"}}
+		synctest.Wait()
 		leave()
 		_, ok := <-events
 		if ok {
