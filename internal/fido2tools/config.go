@@ -33,6 +33,7 @@ func (d *device) enableEnterpriseAttestation() error {
 // setAlwaysUV switches the option, which the key can only toggle.
 func (d *device) setAlwaysUV(value bool) error {
 	if d.info == nil {
+		d.warn("%v", d.failedWithNumber("fido_dev_get_cbor_info", codeRX))
 		return errors.New("config_always_uv: getdevopt")
 	}
 	now, known := d.info.Option("alwaysUv")
@@ -51,6 +52,9 @@ func (d *device) setMinPINLength(argument string) error {
 	length, err := base10(argument)
 	if err != nil || length > 63 {
 		return errors.New("config_pin_minlen: len > 63")
+	}
+	if length == 0 {
+		return d.failedWithNumber("fido_dev_set_pin_minlen", codeInvalidArgument)
 	}
 	return d.setPINPolicy("fido_dev_set_pin_minlen", ctap2.SetMinPINLengthParams{NewMinPINLength: uint(length)})
 }

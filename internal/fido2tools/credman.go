@@ -16,6 +16,9 @@ const maxListed = 10_000
 
 // manage gets access to the resident credentials, of one relying party if rpID is not empty.
 func (d *device) manage(pin []byte, rpID string, run func(*ctap2.CredentialManagement) error) error {
+	if d.info == nil {
+		return ctap2.ErrInvalidCommand
+	}
 	token, err := d.token(pin, ctap2.PermissionCredentialManagement, rpID)
 	if err != nil {
 		return err

@@ -70,7 +70,7 @@ func (d *device) option(name string) bool {
 // agree makes a key agreement by the PIN protocol that the key likes best.
 func (d *device) agree() (*ctap2.SharedSecret, error) {
 	if d.info == nil {
-		return nil, code(ctap2.ErrInvalidCommand)
+		return nil, codeInternal
 	}
 	protocol, err := d.info.PINProtocol()
 	if err != nil {

@@ -52,7 +52,7 @@ func (d *device) authenticate(
 	case err != nil:
 		return nil, u2fCode(err)
 	case !held:
-		return nil, code(ctap2.ErrCredentialExcluded)
+		return nil, ctap2.ErrNoCredentials
 	case o.up == off:
 		return nil, codePresenceRequired
 	}
