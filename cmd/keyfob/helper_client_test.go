@@ -14,11 +14,11 @@ func TestJavaScriptClient(t *testing.T) {
 	t.Parallel()
 	node, err := exec.LookPath("node")
 	if err != nil {
-		t.Skip("the tests of examples/helper-js need Node.js 18 or later: apt-get install nodejs")
+		t.Skip("the tests of examples/helper-js need Node.js 18.15 or later: apt-get install nodejs")
 	}
 	folder := filepath.Join("..", "..", "examples", "helper-js")
 	dependOn(t, folder)
-	cmd := exec.CommandContext(t.Context(), node, "--test")
+	cmd := exec.CommandContext(t.Context(), node, "--test", "--test-reporter=tap")
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), asKeyfob+"=1", "KEYFOB="+absolute(t, os.Args[0]))
 	out, err := cmd.CombinedOutput()
