@@ -19,8 +19,8 @@ const (
 	qemu = "qemu-system-x86_64"
 
 	// The guest's tests give up first, so that they can say where they hang.
-	testLimit    = 6 * time.Minute
-	machineLimit = 7 * time.Minute
+	testLimit    = 12 * time.Minute
+	machineLimit = 13 * time.Minute
 )
 
 // TestVM boots the virtual machine and has one subtest for each test of package guest, less those for
