@@ -82,7 +82,7 @@ func (a *Authenticator) largeBlobKeys(ctx context.Context, token *ctap2.Token) (
 	}
 	for _, rp := range list.RelyingParties {
 		for _, c := range rp.Credentials {
-			if c.LargeBlobKey != nil {
+			if len(c.LargeBlobKey) > 0 {
 				keys = append(keys, c.LargeBlobKey)
 			}
 		}
@@ -122,15 +122,19 @@ func (a *Authenticator) changeLargeBlobs(
 	if err := a.offersLargeBlobs(); err != nil {
 		return err
 	}
-	return a.managed(ctx, uvQuestion{permissions: permissions}, func(token *ctap2.Token) (err error) {
-		for range maxLargeBlobWrites {
-			err = a.changeLargeBlobsOnce(ctx, token, change)
-			if !isAny(err, ctap2.ErrIntegrityFailure, ctap2.ErrInvalidSeq) {
-				break
-			}
-		}
-		return err
+	return a.managed(ctx, uvQuestion{permissions: permissions}, func(token *ctap2.Token) error {
+		return a.changeLargeBlobsWith(ctx, token, change)
 	})
+}
+
+func (a *Authenticator) changeLargeBlobsWith(ctx context.Context, token *ctap2.Token, change largeBlobChange) (err error) {
+	for range maxLargeBlobWrites {
+		err = a.changeLargeBlobsOnce(ctx, token, change)
+		if !isAny(err, ctap2.ErrIntegrityFailure, ctap2.ErrInvalidSeq) {
+			break
+		}
+	}
+	return err
 }
 
 func (a *Authenticator) changeLargeBlobsOnce(ctx context.Context, token *ctap2.Token, change largeBlobChange) error {
@@ -151,7 +155,7 @@ func (a *Authenticator) writeBlobOf(ctx context.Context, signed *Assertion, blob
 	if signed.LargeBlobKey == nil {
 		return nil
 	}
-	err := a.changeLargeBlobsOnce(ctx, token, func(blobs *ctap2.LargeBlobArray, _ *ctap2.Token) (bool, error) {
+	err := a.changeLargeBlobsWith(ctx, token, func(blobs *ctap2.LargeBlobArray, _ *ctap2.Token) (bool, error) {
 		return true, blobs.Set(signed.LargeBlobKey, blob)
 	})
 	signed.LargeBlobWritten = err == nil

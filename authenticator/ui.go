@@ -12,8 +12,9 @@ import (
 // needs it.
 type UI struct {
 	// PIN asks for the key's PIN and returns it in UTF-8; the library takes the slice over and clears it. The context is
-	// the operation's: the question must go away when it is done. An error ends the operation and is returned by it.
-	// Without this callback whatever needs a PIN fails with [ErrPINRequired].
+	// the operation's: the question must go away when it is done. An error, such as [context.Canceled] if the user gave
+	// up, ends the operation and is returned by it. Without this callback whatever needs a PIN fails with
+	// [ErrPINRequired].
 	PIN func(ctx context.Context, req *PINRequest) ([]byte, error)
 
 	// NewPIN asks for a new PIN, when the user must be verified and the key has no PIN yet, or when the key wants its PIN

@@ -591,3 +591,27 @@ func TestAlgorithmsInTheServersOrder(t *testing.T) {
 }
 
 func base64URL(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+// Another program that writes meanwhile makes the whole write begin anew, under the same signature.
+func TestLargeBlobWrittenBesideOthers(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	refused := false
+	c := withPIN(virtual.Preset21.Config())
+	c.Faults.Answer = func(_ ctaphid.Command, request []byte, run func() []byte) []byte {
+		if request[0] == byte(ctap2.CommandLargeBlobs) && bytes.Contains(request, []byte{2, 0x58}) && !refused { // set
+			refused = true
+			return []byte{byte(ctap2.ErrInvalidSeq)}
+		}
+		return run()
+	}
+	key, err := virtual.New(c)
+	require.NoError(t, err)
+	t.Cleanup(func() { key.Close() })
+	s.hub.Plug(key)
+	made := s.register(`,"authenticatorSelection":{"residentKey":"required"},"extensions":{"largeBlob":{"support":"required"}}`)
+	signed := s.signIn(`,"extensions":{"largeBlob":{"write":"bGFyZ2UgYmxvYg"}}` + allowing(0, made.RawID))
+	require.True(t, refused)
+	require.True(t, *signed.ClientExtensionResults.LargeBlob.Written)
+	require.Equal(t, 2, s.pins)
+}
