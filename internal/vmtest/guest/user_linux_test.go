@@ -44,7 +44,7 @@ func TestKeyfobWithoutPermission(t *testing.T) {
 		require.Equal(t, exitPermission, result.status)
 		require.Empty(t, result.stdout)
 		require.Contains(t, result.stderr, key.Path)
-		require.Contains(t, result.stderr, "udev rules", "what to do")
+		require.Contains(t, result.stderr, "udev's rules", "what to do")
 	}
 	require.NoError(t, os.Chmod(key.Path, 0o666))
 	require.Zero(t, runAsUser(t, "keyfob", "info").status)
