@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/keyfob-go/keyfob/authenticator"
 	"github.com/keyfob-go/keyfob/ctap2"
+	"github.com/keyfob-go/keyfob/ctaphid"
 	"github.com/keyfob-go/keyfob/hid"
 	"github.com/keyfob-go/keyfob/webauthn"
 )
@@ -23,6 +25,8 @@ import (
 const (
 	serial = "KEYFOB_SERIAL"
 	limit  = 30 * time.Second
+
+	fitsQueue = 57 + 63*59 // bytes of a CTAPHID message in 64 reports
 )
 
 // What package guest waits for on standard output. The number is a time.Time.UnixNano.
@@ -61,11 +65,18 @@ func TestList(t *testing.T) {
 	require.ErrorIs(t, err, fs.ErrNotExist, "a file is no key")
 }
 
+// TestPing sends the longest message more than once where it must: the kernel under Wine queues 64 reports for a reader
+// (HIDRAW_BUFFER_SIZE) and drops what comes then, and on a busy emulated machine Wine may sleep through 64 of the answer's 129.
 func TestPing(t *testing.T) {
 	a := openAuthenticator(t, nil)
-	for _, n := range []int{0, 1, 57, 1000, 7609} {
+	for _, n := range []int{0, 1, 57, 1000, fitsQueue, 7609} {
 		start := time.Now()
-		require.NoError(t, a.Ping(t.Context(), bytes.Repeat([]byte("ping"), n)[:n]))
+		err := a.Ping(t.Context(), bytes.Repeat([]byte("ping"), n)[:n])
+		for tries := 1; n > fitsQueue && tries < 5 && errors.Is(err, ctaphid.ErrProtocol); tries++ {
+			t.Logf("once more: %v", err)
+			err = a.Ping(t.Context(), bytes.Repeat([]byte("ping"), n)[:n])
+		}
+		require.NoError(t, err)
 		t.Logf("ping of %d bytes: %v", n, time.Since(start).Round(100*time.Microsecond))
 	}
 }
