@@ -42,16 +42,10 @@ func (t *tool) assertGet(args []string) error {
 	if err != nil {
 		return err
 	}
-	in, closer, err := t.input(o.in)
-	if err != nil {
-		return err
-	}
-	defer closer.Close()
-	out, err := t.output(o.out)
-	if err != nil {
-		return err
-	}
-	defer out.close()
+	return t.withFiles(o.in, o.out, func(in *lines, out *output) error { return t.runAssertGet(o, in, out) })
+}
+
+func (t *tool) runAssertGet(o *assertGetOptions, in *lines, out *output) error {
 	req, salt, err := t.readAssertGet(o, in)
 	if err != nil {
 		return err

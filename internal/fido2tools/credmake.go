@@ -31,16 +31,10 @@ func (t *tool) credMake(args []string) error {
 	if err != nil {
 		return err
 	}
-	in, closer, err := t.input(o.in)
-	if err != nil {
-		return err
-	}
-	defer closer.Close()
-	out, err := t.output(o.out)
-	if err != nil {
-		return err
-	}
-	defer out.close()
+	return t.withFiles(o.in, o.out, func(in *lines, out *output) error { return t.runCredMake(o, in, out) })
+}
+
+func (t *tool) runCredMake(o *credMakeOptions, in *lines, out *output) (err error) {
 	if o.kind, err = parseType(o.kind.name); err != nil {
 		return err
 	}

@@ -40,18 +40,12 @@ func (t *tool) credVerify(args []string) error {
 	if len(operands) > 1 {
 		return errUsage
 	}
-	in, closer, err := t.input(o.in)
-	if err != nil {
-		return err
-	}
-	defer closer.Close()
-	out, err := t.output(o.out)
-	if err != nil {
-		return err
-	}
-	defer out.close()
-	if len(operands) > 0 {
-		if o.kind, err = parseType(operands[0]); err != nil {
+	return t.withFiles(o.in, o.out, func(in *lines, out *output) error { return t.runCredVerify(o, operands, in, out) })
+}
+
+func (t *tool) runCredVerify(o *credVerifyOptions, kind []string, in *lines, out *output) (err error) {
+	if len(kind) > 0 {
+		if o.kind, err = parseType(kind[0]); err != nil {
 			return err
 		}
 	}

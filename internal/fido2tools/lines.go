@@ -103,6 +103,22 @@ func (t *tool) output(path string) (*output, error) {
 	return &output{w: f, f: f}, nil
 }
 
+// withFiles works on a command's two files, which are opened before anything else is looked at: a script finds an empty
+// output where it went wrong later.
+func (t *tool) withFiles(in, out string, work func(*lines, *output) error) error {
+	from, closer, err := t.input(in)
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	to, err := t.output(out)
+	if err != nil {
+		return err
+	}
+	defer to.close()
+	return work(from, to)
+}
+
 func createPrivate(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
 }
