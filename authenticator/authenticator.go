@@ -222,7 +222,8 @@ func (a *Authenticator) Ping(ctx context.Context, data []byte) error {
 }
 
 // Reset destroys every credential, the PIN and every setting of the key, after a touch. Most USB keys refuse
-// (ctap2.ErrNotAllowed) when more than ten seconds have passed since they were plugged in.
+// (ctap2.ErrNotAllowed) when more than ten seconds have passed since they were plugged in. A key whose Info says
+// LongTouchForReset wants a touch of several seconds, and the event for the touch looks like any other: tell the user first.
 func (a *Authenticator) Reset(ctx context.Context) error {
 	return a.run(ctx, "reset", func(ctx context.Context) error {
 		if a.u2f != nil {
