@@ -28,6 +28,20 @@ func Example() {
 	}
 }
 
+// List the keys that are plugged in. Those that can't be used say why.
+func ExampleList() {
+	keys, err := hid.List()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, key := range keys {
+		fmt.Printf("%s: %s %s (%04x:%04x)\n", key.Path, key.Manufacturer, key.Product, key.VendorID, key.ProductID)
+		if key.Err != nil {
+			fmt.Println("  ", key.Err)
+		}
+	}
+}
+
 // Wait for a key that can be opened: there may be none yet, or its udev rule may not have been applied yet.
 func ExampleWatch() {
 	ctx, cancel := context.WithCancel(context.Background())

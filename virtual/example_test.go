@@ -4,9 +4,69 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/keyfob-go/keyfob/authenticator"
 	"github.com/keyfob-go/keyfob/ctap2"
 	"github.com/keyfob-go/keyfob/virtual"
 )
+
+// A test of a program that selects a key, whose user refuses to touch it.
+func Example() {
+	key, err := virtual.New(virtual.Config{
+		UserPresence: func(_ context.Context, p virtual.Prompt) error {
+			fmt.Println("refused to touch the key for", p.Command)
+			return ctap2.ErrOperationDenied
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	defer key.Close()
+
+	a, err := authenticator.New(context.Background(), key, nil)
+	if err != nil {
+		panic(err)
+	}
+	defer a.Close()
+	err = a.Selection(context.Background())
+	fmt.Println(authenticator.KindOf(err))
+
+	// Output:
+	// refused to touch the key for selection
+	// cancelled
+}
+
+// A test plugs keys in and pulls them, as package hid would tell it.
+func ExampleHub() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	key, err := virtual.New(virtual.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer key.Close()
+
+	var hub virtual.Hub
+	hub.Plug(key)
+	present, events, err := hub.Watch(ctx) // in a program: hid.Watch(ctx)
+	if err != nil {
+		panic(err)
+	}
+	for _, info := range present {
+		fmt.Println("there is", info)
+	}
+	hub.Unplug(key)
+	e := <-events
+	fmt.Println(e.Kind, e.Info)
+	fmt.Println("plugged in again:", hub.Plug(key))
+	e = <-events
+	fmt.Println(e.Kind, e.Info)
+
+	// Output:
+	// there is keyfob virtual key 1 (virtual:1)
+	// removed keyfob virtual key 1 (virtual:1)
+	// plugged in again: keyfob virtual key 2 (virtual:2)
+	// added keyfob virtual key 2 (virtual:2)
+}
 
 // A test enrols a finger, one of whose samples is no good.
 func ExampleSample() {
