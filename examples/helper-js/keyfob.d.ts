@@ -139,3 +139,17 @@ export function buffer(text: string): ArrayBuffer;
 export function buffer(text: undefined): undefined;
 export function optionsToJSON(options: unknown): unknown;
 export function credentialFromJSON(json: unknown): PublicKeyCredential;
+export function exception(failure: Failure): KeyfobError;
+
+/** What leads from a page to the process that has the helper. */
+export interface Bridge {
+  request(request: {
+    type: "create" | "get";
+    id: string;
+    options: unknown;
+  }): Promise<{ result: unknown; error?: undefined } | { error: Failure }>;
+  cancel(id: string): void;
+}
+
+/** In a page: makes navigator.credentials ask the bridge. */
+export function overrideCredentials(bridge: Bridge): void;

@@ -154,10 +154,10 @@ class Helper {
   #fail({ id, of, error }, request) {
     if (!request) return;
     if (of === "answer") {
-      request.thrown = exception(error); // what the caller answered makes no sense
+      request.thrown = webauthn.exception(error); // what the caller answered makes no sense
       this.#send({ type: "cancel", id });
     } else if (!of) {
-      request.reject(request.thrown ?? exception(error));
+      request.reject(request.thrown ?? webauthn.exception(error));
     }
   }
 
@@ -187,12 +187,6 @@ function readLines(child, take) {
     rest = lines.pop();
     lines.forEach(take);
   });
-}
-
-/** exception is what a browser would throw, with the helper's code, hint and retries in the member keyfob. */
-function exception({ name, message, ...keyfob }) {
-  const error = name === "TypeError" ? new TypeError(message) : new DOMException(message, name);
-  return Object.assign(error, { keyfob });
 }
 
 module.exports = { Helper, ...webauthn };

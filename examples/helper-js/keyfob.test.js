@@ -8,6 +8,7 @@ const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
 const { after, before, test } = require("node:test");
+const vm = require("node:vm");
 const { Helper, base64url, buffer, credentialFromJSON, optionsToJSON } = require("./keyfob.js");
 
 const command = process.env.KEYFOB ?? "keyfob";
@@ -258,4 +259,84 @@ test("a program that is missing, or another, is an error", async (t) => {
   const chatty = path.join(directory, "chatty");
   fs.writeFileSync(chatty, "#!/bin/sh\necho welcome\ncat >/dev/null\n", { mode: 0o755 });
   await assert.rejects(new Helper({ command: chatty }).list(), { name: "UnknownError" });
+});
+
+/** open returns the global object of a page that has a bridge to the helper and runs webauthn.js. */
+function open(helper, more = {}) {
+  const running = new Map();
+  const keyfob = {
+    cancel: (id) => running.get(id).abort(),
+    request: async (text) => {
+      const { type, id, options } = JSON.parse(JSON.stringify(text)); // nothing but JSON can pass
+      running.set(id, new AbortController());
+      try {
+        const credential = await helper[type]({ publicKey: options, signal: running.get(id).signal }, page);
+        return { result: credential.toJSON() };
+      } catch ({ name, message, keyfob }) {
+        return { error: { name, message, ...keyfob } };
+      }
+    },
+  };
+  const globals = { atob, btoa, structuredClone, crypto: crypto.webcrypto, DOMException, AbortController, navigator: {} };
+  const window = vm.createContext({ ...globals, keyfob, ...more });
+  vm.runInContext(fs.readFileSync(require.resolve("./webauthn.js"), "utf8"), window);
+  return window;
+}
+
+test("navigator.credentials of a page asks the bridge", async (t) => {
+  const window = open(start(t).helper);
+  window.options = optionsToJSON(creation());
+  const made = await vm.runInContext(
+    `const publicKey = PublicKeyCredential.parseCreationOptionsFromJSON(options);
+    publicKey.user.id instanceof ArrayBuffer && navigator.credentials.create({ publicKey })`,
+    window,
+  );
+  assert.ok(made instanceof window.PublicKeyCredential);
+  assert.ok(made.response instanceof window.AuthenticatorAttestationResponse);
+  const allowCredentials = [{ type: "public-key", id: made.id }];
+  const parsed = window.PublicKeyCredential.parseRequestOptionsFromJSON({
+    challenge: base64url(challenge),
+    rpId: "example.org",
+    allowCredentials,
+  });
+  assert.equal(base64url(parsed.allowCredentials[0].id), made.id);
+  const used = await window.navigator.credentials.get({ publicKey: parsed });
+  assert.ok(verify(made.response.getPublicKey(), used.response));
+  assert.equal(used.toJSON().id, made.id);
+
+  const publicKey = creation({ excludeCredentials: allowCredentials });
+  await assert.rejects(window.navigator.credentials.create({ publicKey }), (error) => {
+    assert.equal(error.name, "InvalidStateError");
+    assert.equal(error.keyfob.code, "excluded");
+    return error instanceof DOMException;
+  });
+  await assert.rejects(window.navigator.credentials.create({ publicKey: {} }), { name: "TypeError" });
+  const mediation = "conditional";
+  await assert.rejects(window.navigator.credentials.get({ publicKey, mediation }), { name: "NotSupportedError" });
+});
+
+test("a page's AbortSignal goes over the bridge", async (t) => {
+  let inserted;
+  const waiting = new Promise((resolve) => (inserted = resolve));
+  const { helper } = start(t, { onEvent: inserted }, `unix:${path.join(directory, "nothing")}`);
+  const { navigator } = open(helper);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const asked = navigator.credentials.get({ publicKey: { challenge }, signal });
+  await waiting;
+  controller.abort(new RangeError("changed my mind"));
+  await assert.rejects(asked, { message: "changed my mind" });
+  await assert.rejects(navigator.credentials.get({ publicKey: { challenge }, signal }), { message: "changed my mind" });
+});
+
+test("a page keeps what the browser has for other credentials, and all where there is no bridge", async () => {
+  const native = { get: async ({ password }) => ({ password, by: native }) };
+  const window = open(null, { navigator: { credentials: native } });
+  assert.deepEqual(await window.navigator.credentials.get({ password: true }), { password: true, by: native });
+  assert.equal(await window.navigator.credentials.create({}), null);
+
+  const { get } = native;
+  const other = open(null, { navigator: { credentials: native }, keyfob: undefined });
+  assert.equal(other.navigator.credentials.get, get);
+  assert.equal(other.PublicKeyCredential, undefined);
 });
