@@ -16,15 +16,15 @@ import (
 type DeriveOptions struct {
 	RPID        string
 	Credentials []SecretCredential // any of them will do; at least one
-	// UserVerification changes the secrets: a credential has others for verified users. Encryption should therefore keep
-	// with the credential which of UVDiscouraged and UVRequired it was, and UVPreferred is refused.
-	UserVerification UserVerification
 }
 
 // SecretCredential is a credential that was made with hmac-secret, and what to derive from it.
 type SecretCredential struct {
 	ID    []byte
 	Salts [][]byte // one or two of 32 bytes
+	// UserVerification changes the secrets: a credential has others for verified users. Encryption should therefore keep
+	// with the credential which of UVDiscouraged and UVRequired it was, and UVPreferred is refused.
+	UserVerification UserVerification
 }
 
 // Secrets are derived from one credential of one key.
@@ -57,15 +57,23 @@ func (o *DeriveOptions) check() error {
 		return fmt.Errorf("%w: no RP ID", ErrInvalidOptions)
 	case len(o.Credentials) == 0:
 		return fmt.Errorf("%w: no credentials", ErrInvalidOptions)
-	case o.UserVerification == UVPreferred:
-		return fmt.Errorf("%w: preferred user verification would give one secret today and another tomorrow", ErrInvalidOptions)
 	}
 	for _, credential := range o.Credentials {
-		if len(credential.Salts) == 0 {
-			return fmt.Errorf("%w: no salt", ErrInvalidOptions)
+		if err := credential.check(); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func (c *SecretCredential) check() error {
+	switch {
+	case len(c.Salts) == 0:
+		return fmt.Errorf("%w: no salt", ErrInvalidOptions)
+	case c.UserVerification == UVPreferred:
+		return fmt.Errorf("%w: preferred user verification would give one secret today and another tomorrow", ErrInvalidOptions)
+	}
+	return checkSalts(c.Salts)
 }
 
 func deriveOn(ctx context.Context, a *Authenticator, opts *DeriveOptions) (*Secrets, error) {
@@ -76,9 +84,9 @@ func deriveOn(ctx context.Context, a *Authenticator, opts *DeriveOptions) (*Secr
 	if err != nil {
 		return nil, err
 	}
-	assertion, err := a.assertionBy(ctx, opts, candidates)
+	assertion, err := a.assertionBy(ctx, opts.RPID, candidates)
 	if err == nil && assertion.HMACSecrets == nil { // now it is known by which
-		assertion, err = a.assertionBy(ctx, opts, [][]byte{assertion.CredentialID})
+		assertion, err = a.assertionBy(ctx, opts.RPID, withID(candidates, assertion.CredentialID))
 	}
 	if err != nil {
 		return nil, err
@@ -86,20 +94,27 @@ func deriveOn(ctx context.Context, a *Authenticator, opts *DeriveOptions) (*Secr
 	return &Secrets{Key: a.Key(), CredentialID: assertion.CredentialID, Secrets: assertion.HMACSecrets}, nil
 }
 
-// assertionBy has one of the credentials sign, with its secrets unless the key does not tell them apart without a touch.
-func (a *Authenticator) assertionBy(ctx context.Context, opts *DeriveOptions, ids [][]byte) (*Assertion, error) {
+// withID returns the credential with the ID, which is one of the list.
+func withID(credentials []SecretCredential, id []byte) []SecretCredential {
+	i := slices.IndexFunc(credentials, func(c SecretCredential) bool { return bytes.Equal(c.ID, id) })
+	return credentials[i : i+1]
+}
+
+// assertionBy has one of the credentials sign, with its secrets unless the key does not tell them apart without a touch,
+// or the user is verified for the sake of others.
+func (a *Authenticator) assertionBy(ctx context.Context, rpID string, candidates []SecretCredential) (*Assertion, error) {
 	hash := make([]byte, hashSize)
 	rand.Read(hash) // nobody will verify the signature
-	o := &AssertionOptions{
-		RPID:             opts.RPID,
-		ClientDataHash:   hash,
-		AllowList:        ids,
-		UserVerification: opts.UserVerification,
+	o := &AssertionOptions{RPID: rpID, ClientDataHash: hash}
+	for _, credential := range candidates {
+		o.AllowList = append(o.AllowList, credential.ID)
+		o.UserVerification = max(o.UserVerification, credential.UserVerification)
 	}
-	if len(ids) == 1 {
-		o.HMACSecretSalts = opts.salts(ids[0])
-	} else {
-		o.saltsFor = opts.salts
+	o.saltsFor = func(id []byte) [][]byte {
+		if c := withID(candidates, id)[0]; c.UserVerification == o.UserVerification {
+			return c.Salts
+		}
+		return nil
 	}
 	assertions, err := a.GetAssertions(ctx, o)
 	if err != nil {
@@ -108,23 +123,25 @@ func (a *Authenticator) assertionBy(ctx context.Context, opts *DeriveOptions, id
 	return assertions[0], nil
 }
 
-func (o *DeriveOptions) salts(credentialID []byte) [][]byte {
-	i := slices.IndexFunc(o.Credentials, func(c SecretCredential) bool { return bytes.Equal(c.ID, credentialID) })
-	return o.Credentials[i].Salts
-}
-
-// candidates returns the credential that the key holds. On a key that says nothing without a touch it may be any, and so
-// it may be where the user will be verified, since some show themselves to nobody else (credProtect).
-func (a *Authenticator) candidates(ctx context.Context, opts *DeriveOptions) (ids [][]byte, err error) {
+// candidates returns the credential that the key holds. On a key that says nothing without a touch it may be any, and it
+// may be any of those for which the user will be verified, since some show themselves to nobody else (credProtect).
+func (a *Authenticator) candidates(ctx context.Context, opts *DeriveOptions) ([]SecretCredential, error) {
+	var ids [][]byte
+	var verified []SecretCredential
 	for _, credential := range opts.Credentials {
 		ids = append(ids, credential.ID)
+		if credential.UserVerification == UVRequired {
+			verified = append(verified, credential)
+		}
 	}
 	found, err := a.Holds(ctx, opts.RPID, ids)
 	switch {
 	case err == nil:
-		return [][]byte{found}, nil
-	case refusesSilence(err), opts.UserVerification == UVRequired && isAny(err, ctap2.ErrNoCredentials):
-		return ids, nil
+		return withID(opts.Credentials, found), nil
+	case refusesSilence(err):
+		return opts.Credentials, nil
+	case verified != nil && isAny(err, ctap2.ErrNoCredentials):
+		return verified, nil
 	}
 	return nil, err
 }

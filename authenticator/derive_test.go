@@ -77,7 +77,8 @@ func TestDeriveWithAProtectedCredential(t *testing.T) {
 		d := newDesk(t, "1234")
 		key, credential := encryptionKey(t, d, "a", "1234", virtual.Config{}, ctap2.CredProtectUVRequired)
 		d.insert("a", key)
-		opts := &DeriveOptions{RPID: "example.org", Credentials: []SecretCredential{credential}, UserVerification: UVRequired}
+		credential.UserVerification = UVRequired
+		opts := &DeriveOptions{RPID: "example.org", Credentials: []SecretCredential{credential}}
 		o := derivation(t.Context(), d, opts)
 		require.Equal(t, []string{"a: added", "a: PIN, reason 0", "a: touch to authenticate"}, d.take())
 		d.touch("a")
@@ -93,12 +94,11 @@ func TestDeriveWithAProtectedCredentialAmongOthers(t *testing.T) {
 		d := newDesk(t, "1234")
 		key, credential := encryptionKey(t, d, "a", "1234", virtual.Config{}, ctap2.CredProtectUVRequired)
 		d.insert("a", key)
-		other := SecretCredential{ID: []byte("elsewhere"), Salts: [][]byte{make([]byte, 32)}}
+		credential.UserVerification = UVRequired
+		other := SecretCredential{ID: []byte("elsewhere"), Salts: [][]byte{make([]byte, 32)}, UserVerification: UVRequired}
 		derive := func(credentials ...SecretCredential) *Secrets {
 			d.pins = []string{"1234"}
-			o := derivation(t.Context(), d, &DeriveOptions{
-				RPID: "example.org", Credentials: credentials, UserVerification: UVRequired,
-			})
+			o := derivation(t.Context(), d, &DeriveOptions{RPID: "example.org", Credentials: credentials})
 			require.Equal(t, []string{"a: added", "a: PIN, reason 0", "a: touch to authenticate"}, d.take())
 			d.touch("a")
 			d.take()
@@ -131,6 +131,56 @@ func TestDeriveWithAKeyThatRefusesSilence(t *testing.T) {
 			return secrets
 		}
 		require.Equal(t, derive(1, credential).Secrets, derive(2, other, credential).Secrets)
+	})
+}
+
+// Each credential has its own way to be asked, also on a key that does not say which it holds until it has been touched.
+func TestDeriveVerifiesTheUserForTheCredentialsThatWantIt(t *testing.T) {
+	refuseStrangers := func(_ ctaphid.Command, request []byte, run func() []byte) []byte {
+		silent, token := []byte("\x62up\xf4"), []byte{0x06, 0x58, 0x20} // up: false, pinUvAuthParam of 32 bytes
+		if bytes.Contains(request, silent) && !bytes.Contains(request, token) {
+			return []byte{byte(ctap2.ErrUPRequired)}
+		}
+		return run()
+	}
+	for name, faults := range map[string]virtual.Faults{
+		"silent": {}, "refuses silence": {RefuseSilent: true}, "refuses silence without a token": {Answer: refuseStrangers},
+	} {
+		t.Run(name, func(t *testing.T) { derivesByVerification(t, faults) })
+	}
+}
+
+func derivesByVerification(t *testing.T, faults virtual.Faults) {
+	t.Helper()
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t, "1234")
+		key, credential := encryptionKey(t, d, "a", "1234", virtual.Config{Faults: faults}, 0)
+		d.insert("a", key)
+		derive := func(credentials ...SecretCredential) (secret []byte, pins int) {
+			d.pins = []string{"1234", "1234"}
+			o := derivation(t.Context(), d, &DeriveOptions{RPID: "example.org", Credentials: credentials})
+			for !o.isOver() {
+				d.touch("a")
+			}
+			secrets, err := o.end()
+			require.NoError(t, err)
+			require.Equal(t, credential.ID, secrets.CredentialID)
+			return secrets.Secrets[0], 2 - len(d.pins)
+		}
+		other := SecretCredential{ID: []byte("elsewhere"), Salts: credential.Salts}
+		verified, otherVerified := credential, other
+		verified.UserVerification, otherVerified.UserVerification = UVRequired, UVRequired
+
+		secret, pins := derive(credential)
+		require.Zero(t, pins)
+		secretOfVerified, pins := derive(verified)
+		require.Equal(t, 1, pins)
+		require.NotEqual(t, secret, secretOfVerified)
+		again, _ := derive(otherVerified, credential)
+		require.Equal(t, secret, again)
+		again, pins = derive(other, verified)
+		require.Equal(t, secretOfVerified, again)
+		require.Equal(t, 1, pins)
 	})
 }
 
@@ -211,12 +261,14 @@ func TestDeriveWaitsForALateKey(t *testing.T) {
 func TestDeriveRefusesWhatNoKeyCanDo(t *testing.T) {
 	t.Parallel()
 	salts := [][]byte{make([]byte, 32)}
+	preferred := SecretCredential{ID: []byte{1}, Salts: salts, UserVerification: UVPreferred}
 	some := []SecretCredential{{ID: []byte{1}, Salts: salts}}
 	for name, opts := range map[string]*DeriveOptions{
 		"no RP ID":       {Credentials: some},
 		"no credentials": {RPID: "example.org"},
 		"no salt":        {RPID: "example.org", Credentials: []SecretCredential{{ID: []byte{1}}}},
-		"preferred":      {RPID: "example.org", Credentials: some, UserVerification: UVPreferred},
+		"a short salt":   {RPID: "example.org", Credentials: []SecretCredential{{ID: []byte{1}, Salts: [][]byte{{1}}}}},
+		"preferred":      {RPID: "example.org", Credentials: append(some, preferred)},
 	} {
 		_, err := new(Client).Derive(t.Context(), opts)
 		require.ErrorIs(t, err, ErrInvalidOptions, name)

@@ -78,13 +78,16 @@ type secrets struct {
 
 func prepareDerive(m *message) (ceremony, error) {
 	o := &authenticator.DeriveOptions{RPID: m.rpID, Credentials: m.credentials}
+	uv := authenticator.UVDiscouraged
 	switch webauthn.Requirement(m.userVerification) {
 	case webauthn.Required:
-		o.UserVerification = authenticator.UVRequired
+		uv = authenticator.UVRequired
 	case webauthn.Discouraged:
-		o.UserVerification = authenticator.UVDiscouraged
 	default:
 		return nil, badMessage(`userVerification: neither "required" nor "discouraged"`)
+	}
+	for i := range o.Credentials {
+		o.Credentials[i].UserVerification = uv
 	}
 	if o.RPID == "" {
 		return nil, badMessage("rpId: empty")
