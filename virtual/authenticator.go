@@ -82,6 +82,7 @@ func (a *Authenticator) load() (err error) {
 	if a.state, err = loadState(&a.config); err != nil {
 		return err
 	}
+	a.config.preset = a.state.Preset // it stays what it was made of, also through a reset
 	return a.prepareAttestation()
 }
 

@@ -106,6 +106,8 @@ type Config struct {
 	TouchTimeout time.Duration // 0 means 30 seconds
 
 	Faults Faults // what the key does wrong
+
+	preset Preset // that this began as; empty for none
 }
 
 // Prompt says what the user is asked for.

@@ -1,6 +1,9 @@
 package virtual
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // A Preset is a class of keys that people have. Its text is its name.
 type Preset string
@@ -27,6 +30,12 @@ func Presets() []Preset {
 // Config returns what makes a key of the class. Its user touches it at once, and has one finger, which it always
 // reads well. All of it may be changed. That of an unknown preset is one that [New] refuses.
 func (p Preset) Config() Config {
+	c := p.config()
+	c.preset = p
+	return c
+}
+
+func (p Preset) config() Config {
 	switch p {
 	case PresetU2F:
 		return Config{U2FOnly: true}
@@ -49,3 +58,13 @@ func (p Preset) Config() Config {
 }
 
 func indexFinger(context.Context, Prompt) (Sample, error) { return Sample{Finger: "index"}, nil }
+
+// PresetOf returns the preset of which the key in a state file was made, so that who goes on with the key need not
+// remember; empty for a key that was made of no preset.
+func PresetOf(stateFile string) (Preset, error) {
+	s, err := readState(stateFile)
+	if err != nil {
+		return "", fmt.Errorf("virtual: %w", err)
+	}
+	return s.Preset, nil
+}

@@ -1,6 +1,8 @@
 package virtual
 
 import (
+	"io/fs"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,4 +62,31 @@ func TestPresetBiometricRecognizesAnEnrolledFinger(t *testing.T) {
 	token, err := client.UVToken(t.Context(), agree(t, client, 2), ctap2.PermissionMakeCredential, testRP.ID)
 	require.NoError(t, err)
 	require.True(t, register(t, client, withToken(newRequest(), token)).Flags.Has(ctap2.FlagUV))
+}
+
+// A key in a file stays of its preset: through a reset, and when somebody opens it without knowing.
+func TestPresetOf(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "key")
+	_, err := PresetOf(path)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+
+	config := Preset23.Config()
+	config.StateFile = path
+	requirePreset := func(config Config) {
+		key, client := newKey(t, config)
+		require.NoError(t, client.Reset(t.Context()))
+		require.NoError(t, key.Close())
+		preset, err := PresetOf(path)
+		require.NoError(t, err)
+		require.Equal(t, Preset23, preset)
+	}
+	requirePreset(config)
+	requirePreset(Config{StateFile: path})
+
+	config = Config{StateFile: filepath.Join(t.TempDir(), "other")}
+	newKey(t, config)
+	preset, err := PresetOf(config.StateFile)
+	require.NoError(t, err)
+	require.Empty(t, preset)
 }

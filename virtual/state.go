@@ -18,6 +18,7 @@ import (
 // state is what survives a power cycle. It is never changed in place: see [Authenticator.update].
 type state struct {
 	Version     int               `json:"version"`
+	Preset      Preset            `json:"preset,omitempty"`
 	Secret      []byte            `json:"secret"` // 32 bytes, the root of all that is derived
 	SignCount   uint32            `json:"signCount"`
 	PINHash     []byte            `json:"pinHash,omitempty"`   // LEFT(SHA-256(PIN), 16), nil without a PIN
@@ -73,6 +74,7 @@ func firstState(c *Config) *state {
 func newState(c *Config) *state {
 	s := &state{
 		Version:     stateVersion,
+		Preset:      c.preset,
 		Secret:      make([]byte, secretSize),
 		PINRetries:  c.PIN.Retries,
 		UVRetries:   c.UVRetries,
