@@ -1,12 +1,12 @@
 #!/bin/sh
 # fetch.sh fills the cache of the VM tests: Debian's kernel, its modules, fido2-tools with their libraries, Python
-# with python3-fido2, and Wine.
+# with python3-fido2, Wine, and OpenSSH's client.
 # Nothing is installed and nothing runs as root; the packages are downloaded by apt and unpacked beside each other.
 # Once the cache is there this does nothing; remove the directory to fetch again.
 set -eu
 
 cache=${KEYFOB_VM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/keyfob-vm}
-[ -e "$cache/vmlinux" ] && [ -e "$cache/python" ] && [ -e "$cache/wine" ] && exit 0
+[ -e "$cache/vmlinux" ] && [ -e "$cache/python" ] && [ -e "$cache/wine" ] && [ -e "$cache/openssh" ] && exit 0
 for tool in apt-get dpkg-deb xz; do
 	command -v $tool >/dev/null || { echo "fetch.sh: needs $tool (a Debian amd64 system)" >&2; exit 1; }
 done
@@ -105,6 +105,14 @@ fetch_python() {
 	mv "$python" "$cache"
 }
 
+fetch_openssh() {
+	# The other libraries are in debian.
+	unpack "$work/openssh" openssh-client libselinux1 libpcre2-8-0
+	rm -r "$work/openssh/usr/share" # where files have the names of programs
+	mv "$work/openssh" "$cache"
+}
+
 [ -e "$cache/vmlinux" ] || fetch_debian
 [ -e "$cache/python" ] || fetch_python
 [ -e "$cache/wine" ] || fetch_wine
+[ -e "$cache/openssh" ] || fetch_openssh
