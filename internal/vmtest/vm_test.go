@@ -24,10 +24,10 @@ const (
 )
 
 // TestVM boots the virtual machine and has one subtest for each test of package guest, less those for
-// TestBehaviour, TestPython and TestWine. What is selected with -run TestVM/Name is all that runs in the guest, too.
+// TestBehaviour, TestPython, TestSSH and TestWine. What is selected with -run TestVM/Name is all that runs in the guest, too.
 func TestVM(t *testing.T) {
 	cache := requireMachine(t)
-	m := newGuest(t, cache, "-test.skip=^Test(Behaviour|Python|Wine)")
+	m := newGuest(t, cache, "-test.skip=^Test(Behaviour|Python|SSH|Wine)")
 	runGuest(t, cache, m, "512")
 }
 
@@ -119,8 +119,14 @@ func newGuest(t *testing.T, cache string, arguments ...string) *image {
 
 func build(t *testing.T, system, command string, arguments ...string) {
 	t.Helper()
+	buildIn(t, moduleRoot, system, command, arguments...)
+}
+
+// buildIn is build in the folder of another module.
+func buildIn(t *testing.T, dir, system, command string, arguments ...string) {
+	t.Helper()
 	c := exec.CommandContext(t.Context(), "go", append([]string{command, "-trimpath", "-ldflags=-s -w"}, arguments...)...)
-	c.Dir = moduleRoot
+	c.Dir = dir
 	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH=amd64")
 	output, err := c.CombinedOutput()
 	require.NoError(t, err, "go %s: %s", strings.Join(c.Args[1:], " "), output)

@@ -20,8 +20,9 @@ const (
 )
 
 var children = map[string]func(argument string){
-	"idle": idle,
-	"list": list,
+	"askpass": askpass,
+	"idle":    idle,
+	"list":    list,
 }
 
 // child returns the command that makes this program a child.
