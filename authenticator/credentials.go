@@ -47,7 +47,7 @@ func (a *Authenticator) Credentials(ctx context.Context) (*ResidentCredentials, 
 	var list *ResidentCredentials
 	err := a.run(ctx, "credentials", func(ctx context.Context) error {
 		return a.manageCredentials(ctx, func(m *ctap2.CredentialManagement) (err error) {
-			list, err = listCredentials(ctx, m)
+			list, err = a.listCredentials(ctx, m)
 			return err
 		})
 	})
@@ -127,17 +127,21 @@ func (a *Authenticator) changesStore(command func() error) error {
 
 // listCredentials lists all, and begins anew once if the key forgot where it was: another program has asked it for
 // something meanwhile, or the token has grown old.
-func listCredentials(ctx context.Context, m *ctap2.CredentialManagement) (*ResidentCredentials, error) {
-	list, err := listCredentialsOnce(ctx, m)
+func (a *Authenticator) listCredentials(
+	ctx context.Context, m *ctap2.CredentialManagement,
+) (*ResidentCredentials, error) {
+	list, err := listCredentialsOnce(ctx, m, a.progress)
 	if errors.Is(err, ctap2.ErrNotAllowed) {
-		return listCredentialsOnce(ctx, m)
+		return listCredentialsOnce(ctx, m, a.progress)
 	}
 	return list, err
 }
 
 // listCredentialsOnce asks for the number of credentials, then for each relying party, then for each credential: one
 // command for each of them.
-func listCredentialsOnce(ctx context.Context, m *ctap2.CredentialManagement) (*ResidentCredentials, error) {
+func listCredentialsOnce(
+	ctx context.Context, m *ctap2.CredentialManagement, progress func(done, total int),
+) (*ResidentCredentials, error) {
 	existing, remaining, err := m.Metadata(ctx)
 	if err != nil {
 		return nil, err
@@ -149,16 +153,18 @@ func listCredentialsOnce(ctx context.Context, m *ctap2.CredentialManagement) (*R
 	if existing == 0 {
 		return list, nil
 	}
+	progress(0, list.Existing)
 	if list.RelyingParties, err = listRPs(ctx, m); err != nil {
 		return nil, err
 	}
-	room := maxResident
+	done := 0
 	for i := range list.RelyingParties {
 		rp := &list.RelyingParties[i]
-		if rp.Credentials, err = listCredentialsOf(ctx, m, rp.RPIDHash, room); err != nil {
+		listed := func(n int) { progress(done+n, list.Existing) }
+		if rp.Credentials, err = listCredentialsOf(ctx, m, rp.RPIDHash, maxResident-done, listed); err != nil {
 			return nil, err
 		}
-		room -= len(rp.Credentials)
+		done += len(rp.Credentials)
 	}
 	return list, nil
 }
@@ -172,7 +178,7 @@ func listRPs(ctx context.Context, m *ctap2.CredentialManagement) ([]ResidentRP, 
 	if err != nil {
 		return nil, err
 	}
-	answers, err := enumerate(ctx, first, *first.TotalRPs, maxResident, m.EnumerateRPsNext)
+	answers, err := enumerate(ctx, first, *first.TotalRPs, maxResident, m.EnumerateRPsNext, func(int) {})
 	if err != nil {
 		return nil, err
 	}
@@ -189,9 +195,9 @@ func listRPs(ctx context.Context, m *ctap2.CredentialManagement) ([]ResidentRP, 
 	return rps, nil
 }
 
-// listCredentialsOf returns the credentials of one relying party, not more than room.
+// listCredentialsOf returns the credentials of one relying party, not more than room, and tells how many it has.
 func listCredentialsOf(
-	ctx context.Context, m *ctap2.CredentialManagement, rpIDHash [sha256.Size]byte, room int,
+	ctx context.Context, m *ctap2.CredentialManagement, rpIDHash [sha256.Size]byte, room int, listed func(int),
 ) ([]ResidentCredential, error) {
 	first, err := m.EnumerateCredentialsBegin(ctx, rpIDHash)
 	if errors.Is(err, ctap2.ErrNoCredentials) { // another program deleted the last one
@@ -200,7 +206,7 @@ func listCredentialsOf(
 	if err != nil {
 		return nil, err
 	}
-	answers, err := enumerate(ctx, first, *first.TotalCredentials, room, m.EnumerateCredentialsNext)
+	answers, err := enumerate(ctx, first, *first.TotalCredentials, room, m.EnumerateCredentialsNext, listed)
 	if err != nil {
 		return nil, err
 	}
@@ -231,9 +237,10 @@ func residentCredential(r *ctap2.CredentialManagementResponse) ResidentCredentia
 	return c
 }
 
-// enumerate returns the first answer and as many after it as the key counted, which must not be more than room.
+// enumerate returns the first answer and as many after it as the key counted, which must not be more than room, and
+// tells after each how many it has.
 func enumerate[T any](
-	ctx context.Context, first T, total uint64, room int, next func(context.Context) (T, error),
+	ctx context.Context, first T, total uint64, room int, next func(context.Context) (T, error), got func(int),
 ) ([]T, error) {
 	if total == 0 {
 		return nil, nil
@@ -242,12 +249,14 @@ func enumerate[T any](
 		return nil, fmt.Errorf("%w: %d more of what there can be %d of", ErrInvalidResponse, total, room)
 	}
 	answers := []T{first}
+	got(1)
 	for range total - 1 {
 		answer, err := next(ctx)
 		if err != nil {
 			return nil, err
 		}
 		answers = append(answers, answer)
+		got(len(answers))
 	}
 	return answers, nil
 }

@@ -10,6 +10,8 @@ type Event struct {
 	Err   error       // of EventDropped: why
 
 	UVRetries int // of EventUVFailed: how often the key may still fail before it wants the PIN; -1 if it does not say
+
+	Done, Total int // of EventProgress: so many credentials, or bytes; Done is never more than Total
 }
 
 // EventKind is the kind of an event.
@@ -23,6 +25,9 @@ const (
 	EventProcessing
 	// EventUVFailed: the key did not recognize the user. It tries again, as often as it suggests, and then wants the PIN.
 	EventUVFailed
+	// EventProgress: the key is that far with what may take it seconds: to list its credentials, or to store large blobs.
+	// Ceremonies of a [Client] do not tell.
+	EventProgress
 
 	// The others come only from the ceremonies of a [Client].
 
@@ -44,7 +49,7 @@ const (
 func (k EventKind) passes() bool { return k == EventTouch || k == EventProcessing }
 
 var eventNames = [...]string{
-	"unknown", "touch", "processing", "verification failed", "insert", "added", "removed", "dropped", "select", "touched",
+	"unknown", "touch", "processing", "verification failed", "progress", "insert", "added", "removed", "dropped", "select", "touched",
 }
 
 // String returns the kind in lower case.

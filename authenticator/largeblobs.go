@@ -76,7 +76,7 @@ func (a *Authenticator) CollectLargeBlobs(ctx context.Context) (removed int, err
 
 // largeBlobKeys returns those of all credentials on the key.
 func (a *Authenticator) largeBlobKeys(ctx context.Context, token *ctap2.Token) (keys [][]byte, err error) {
-	list, err := listCredentials(ctx, &ctap2.CredentialManagement{Client: a.client(0), Token: token})
+	list, err := a.listCredentials(ctx, &ctap2.CredentialManagement{Client: a.client(0), Token: token})
 	if err != nil {
 		return nil, err
 	}
@@ -222,6 +222,7 @@ func (a *Authenticator) writeLargeBlobs(ctx context.Context, token *ctap2.Token,
 		if err := client.SetLargeBlobs(ctx, token, uint32(offset), uint32(len(array)), fragment); err != nil {
 			return err
 		}
+		a.progress(offset+len(fragment), len(array))
 	}
 	return nil
 }

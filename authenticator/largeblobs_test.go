@@ -131,6 +131,17 @@ func TestLargeBlobs(t *testing.T) {
 	require.Equal(t, new(ctap2.LargeBlobArray).Marshal(), s.array)
 }
 
+func TestProgressOfLargeBlobs(t *testing.T) {
+	t.Parallel()
+	a, _ := keeper(t, newBlobStore(t), nil)
+	var written [][2]int
+	a.ui.Notify = func(e Event) { written = append(written, [2]int{e.Done, e.Total}) }
+	require.NoError(t, a.SetLargeBlob(t.Context(), blobKey(1), noise(2500)))
+	require.Len(t, written, 3)
+	total := written[0][1]
+	require.Equal(t, [][2]int{{960, total}, {1920, total}, {total, total}}, written)
+}
+
 // An array that ends with a fragment is followed by an empty one.
 func TestLargeBlobsThatFillTheirFragments(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package authenticator
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -170,4 +171,45 @@ func TestLargeBlobsOfKeys(t *testing.T) {
 		}
 		require.NoError(t, a.EraseLargeBlobs(t.Context()))
 	}
+}
+
+// Who manages credentials and large blobs together is asked once.
+func TestVerifyUserForSeveralThings(t *testing.T) {
+	t.Parallel()
+	p, ui := answers(t, "1234")
+	a, _ := openKey(t, keyWithPIN(t, virtual.Config{}), ui)
+	require.NoError(t, a.VerifyUser(t.Context(), ctap2.PermissionCredentialManagement|ctap2.PermissionLargeBlobWrite))
+	_, err := a.Credentials(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, a.SetLargeBlob(t.Context(), blobKey(1), []byte("blob")))
+	removed, err := a.CollectLargeBlobs(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 1, removed)
+	require.Len(t, p.requests, 1)
+
+	unset, err := virtual.New(virtual.Config{})
+	require.NoError(t, err)
+	a, _ = openKey(t, unset, nil)
+	require.ErrorIs(t, a.VerifyUser(t.Context(), ctap2.PermissionCredentialManagement), ErrUVNotConfigured)
+}
+
+func TestProgressOfLists(t *testing.T) {
+	t.Parallel()
+	_, ui := answers(t, "1234", "1234", "1234", "1234", "1234")
+	var events []string
+	ui.Notify = func(e Event) {
+		if e.Kind == EventProgress {
+			events = append(events, fmt.Sprintf("%v: %d of %d", e.Kind, e.Done, e.Total))
+		}
+	}
+	a, _ := openKey(t, keyWithPIN(t, virtual.Config{}), ui)
+	_, err := a.Credentials(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, events, "there are none")
+	passkey(t, a, "example.org", 1)
+	passkey(t, a, "example.org", 2)
+	passkey(t, a, "example.com", 3)
+	_, err = a.Credentials(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []string{"progress: 0 of 3", "progress: 1 of 3", "progress: 2 of 3", "progress: 3 of 3"}, events)
 }

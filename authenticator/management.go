@@ -7,6 +7,17 @@ import (
 	"github.com/keyfob-go/keyfob/ctap2"
 )
 
+// VerifyUser asks for the PIN, or lets the key verify the user, for all of the permissions at once. The methods that need
+// one of them then ask no more for a while: who lists the credentials to change a large blob is asked once instead of
+// twice. A key with neither PIN nor fingerprint gives [ErrUVNotConfigured], and one that does not know one of the
+// permissions an error of its own.
+func (a *Authenticator) VerifyUser(ctx context.Context, permissions ctap2.Permission) error {
+	return a.run(ctx, "verify the user", func(ctx context.Context) error {
+		q := uvQuestion{permissions: permissions, wish: UVRequired}
+		return a.managed(ctx, q, func(*ctap2.Token) error { return nil })
+	})
+}
+
 // keptToken is the token of the last management command. It opens the next one as well, so that who lists and then
 // deletes is asked for the PIN once. The key decides for how long: ten minutes at most, less if it is not used, and
 // not after anybody got another token (CTAP 2.3, section 6.5.2.1).

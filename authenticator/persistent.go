@@ -40,7 +40,7 @@ func (a *Authenticator) CredentialsReadOnly(ctx context.Context, persistent []by
 		}
 		return withPersistent(persistent, func(token *ctap2.Token) (err error) {
 			m := &ctap2.CredentialManagement{Client: a.client(TouchToVerify), Token: token, Preview: preview}
-			list, err = listCredentials(ctx, m)
+			list, err = a.listCredentials(ctx, m)
 			return err
 		})
 	})

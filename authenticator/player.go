@@ -157,6 +157,9 @@ func (p *player[T]) ui() *UI {
 }
 
 func (p *player[T]) notify(e Event) {
+	if e.Kind == EventProgress { // of a large blob, which no user of a ceremony knows of
+		return
+	}
 	p.waiting = p.waiting || e.Kind == EventTouch
 	p.c.news.post(e)
 }

@@ -76,6 +76,13 @@ func (a *Authenticator) client(reason TouchReason) *ctap2.Client {
 	return &ctap2.Client{Transport: a.transport, Keepalive: a.keepalive(reason)}
 }
 
+// progress tells how far the key is. A key may do more than it said there would be.
+func (a *Authenticator) progress(done, total int) {
+	if a.ui.Notify != nil {
+		a.ui.Notify(Event{Kind: EventProgress, Key: a.key, Done: done, Total: max(done, total)})
+	}
+}
+
 // keepalive returns the callback that turns changes of the key's status into events, nil if nobody wants them.
 func (a *Authenticator) keepalive(reason TouchReason) func(status byte) {
 	if a.ui.Notify == nil {

@@ -609,9 +609,13 @@ func TestLargeBlobWrittenBesideOthers(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { key.Close() })
 	s.hub.Plug(key)
+	var told []EventKind
+	s.client.UI.Notify = func(e Event) { told = append(told, e.Kind) }
 	made := s.register(`,"authenticatorSelection":{"residentKey":"required"},"extensions":{"largeBlob":{"support":"required"}}`)
 	signed := s.signIn(`,"extensions":{"largeBlob":{"write":"bGFyZ2UgYmxvYg"}}` + allowing(0, made.RawID))
 	require.True(t, refused)
 	require.True(t, *signed.ClientExtensionResults.LargeBlob.Written)
 	require.Equal(t, 2, s.pins)
+	require.Contains(t, told, EventTouched)
+	require.NotContains(t, told, EventProgress)
 }
