@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 		"internal/redact", "golang.org/x/term",
 	},
 	"examples/quickstart": {"authenticator", "webauthn", "virtual", "ctap2", "cose", "hid", "golang.org/x/term"},
+	"examples/luks":       {"authenticator", "golang.org/x/term"},
 	"examples/hidapi":     {"authenticator", "webauthn", "ctap2", "hid/hidapi"},
 
 	"internal/behaviour": {"authenticator", "virtual", "webauthn", "ctap2", "cose", testify}, // a suite of tests

@@ -1,12 +1,15 @@
 #!/bin/sh
 # fetch.sh fills the cache of the VM tests: Debian's kernel, its modules, fido2-tools with their libraries, Python
-# with python3-fido2, Wine, and OpenSSH's client.
+# with python3-fido2, Wine, OpenSSH's client, and what enrolls keys for encrypted volumes and opens them.
 # Nothing is installed and nothing runs as root; the packages are downloaded by apt and unpacked beside each other.
 # Once the cache is there this does nothing; remove the directory to fetch again.
 set -eu
 
 cache=${KEYFOB_VM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/keyfob-vm}
-[ -e "$cache/vmlinux" ] && [ -e "$cache/python" ] && [ -e "$cache/wine" ] && [ -e "$cache/openssh" ] && exit 0
+for part in vmlinux python wine openssh luks; do
+	[ -e "$cache/$part" ] || missing=$part
+done
+[ -n "${missing:-}" ] || exit 0
 for tool in apt-get dpkg-deb xz; do
 	command -v $tool >/dev/null || { echo "fetch.sh: needs $tool (a Debian amd64 system)" >&2; exit 1; }
 done
@@ -112,7 +115,20 @@ fetch_openssh() {
 	mv "$work/openssh" "$cache"
 }
 
+fetch_luks() {
+	# systemd itself would want many packages more than its one program here does.
+	luks=$work/luks
+	needs=$(apt-cache depends --recurse --important cryptsetup-bin libsystemd-shared | grep '^[a-z0-9]' | grep -v '^debconf')
+	# shellcheck disable=SC2086 # a list of packages
+	unpack "$work/unpacked" systemd $needs
+	mkdir "$luks"
+	find "$work/unpacked" \( -name 'lib*.so*' -o -name systemd-cryptenroll -o -path '*/sbin/cryptsetup' \) ! -type d \
+		! -path '*/gconv/*' -exec cp -P {} "$luks" \;
+	mv "$luks" "$cache"
+}
+
 [ -e "$cache/vmlinux" ] || fetch_debian
 [ -e "$cache/python" ] || fetch_python
 [ -e "$cache/wine" ] || fetch_wine
 [ -e "$cache/openssh" ] || fetch_openssh
+[ -e "$cache/luks" ] || fetch_luks

@@ -23,11 +23,11 @@ const (
 	machineLimit = 13 * time.Minute
 )
 
-// TestVM boots the virtual machine and has one subtest for each test of package guest, less those for
-// TestBehaviour, TestPython, TestSSH and TestWine. What is selected with -run TestVM/Name is all that runs in the guest, too.
+// TestVM boots the virtual machine and has one subtest for each test of package guest, less those that have a machine of
+// their own. What is selected with -run TestVM/Name is all that runs in the guest, too.
 func TestVM(t *testing.T) {
 	cache := requireMachine(t)
-	m := newGuest(t, cache, "-test.skip=^Test(Behaviour|Python|SSH|Wine)")
+	m := newGuest(t, cache, "-test.skip=^Test(Behaviour|LUKS|Python|SSH|Wine)")
 	runGuest(t, cache, m, "512")
 }
 
