@@ -90,8 +90,13 @@ func (c *ceremony[T]) expired(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.players) == 0 && c.dropped != nil {
+	switch {
+	case len(c.players) > 0:
+		return err
+	case c.dropped != nil:
 		return fmt.Errorf("%w; %v", err, c.dropped)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w: %w", errNoKey, err)
 	}
 	return err
 }

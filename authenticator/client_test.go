@@ -305,6 +305,36 @@ func TestAKeyThatAlwaysGivesUpIsDropped(t *testing.T) {
 	})
 }
 
+// Nobody can touch a key that is not there.
+func TestNoKeyIsToldApartFromNoTouch(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		d := newDesk(t)
+		run := func(meanwhile func()) error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			o := d.registration(ctx, credentialOptions())
+			d.take()
+			meanwhile()
+			time.Sleep(time.Minute)
+			_, err := o.end()
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			return err
+		}
+		var key *virtual.Authenticator
+		err := run(func() {})
+		require.Equal(t, KindNoDevice, KindOf(err))
+		require.ErrorContains(t, err, "no security key is plugged in")
+		require.Equal(t, KindTimeout, KindOf(run(func() { key = d.plug("a", virtual.Config{}) })))
+		require.Equal(t, KindNoDevice, KindOf(run(func() { d.hub.Unplug(key) })))
+
+		ctx, cancel := context.WithCancel(t.Context())
+		o := d.registration(ctx, credentialOptions())
+		cancel()
+		_, err = o.end()
+		require.Equal(t, KindCancelled, KindOf(err), "whether there are keys or not")
+	})
+}
+
 // watched returns a channel that is closed when ctx is done, as a watch does.
 func watched(ctx context.Context) chan hid.Event {
 	events := make(chan hid.Event)

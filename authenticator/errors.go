@@ -62,7 +62,7 @@ type Kind int
 // The kinds of errors.
 const (
 	KindOther       Kind = iota
-	KindNoDevice         // there is no such key
+	KindNoDevice         // there is no such key, or none was plugged in in time
 	KindPermission       // the key may not be opened; the error says what to do
 	KindRemoved          // the key was unplugged
 	KindBusy             // another program holds the key
@@ -96,11 +96,15 @@ func (k Kind) String() string {
 	return kindNames[k]
 }
 
+// errNoKey is why a ceremony's time was over if there was no key in the end, nor one that could not take part.
+var errNoKey = errors.New("no security key is plugged in")
+
 // kinds lists what an error may wrap, the more telling first.
 var kinds = []struct {
 	err  error
 	kind Kind
 }{
+	{errNoKey, KindNoDevice}, // and the time was over
 	{hid.ErrRemoved, KindRemoved},
 	{hid.ErrBusy, KindBusy},
 	{fs.ErrPermission, KindPermission},

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -214,8 +215,10 @@ func TestOneShotTellsThatAPINIsNeededOrWrong(t *testing.T) {
 func TestOneShotStatuses(t *testing.T) {
 	t.Parallel()
 	for err, status := range map[error]int{
-		ctap2.ErrUserActionTimeout:   oneShotTimeout,
-		context.DeadlineExceeded:     oneShotTimeout,
+		ctap2.ErrUserActionTimeout: oneShotTimeout,
+		context.DeadlineExceeded:   oneShotTimeout,
+		fs.ErrNotExist:             oneShotError,
+		fmt.Errorf("no key in time: %w, %w", fs.ErrNotExist, context.DeadlineExceeded): oneShotTimeout,
 		authenticator.ErrPINRequired: oneShotPIN,
 		ctap2.ErrPINInvalid:          oneShotPIN,
 		ctap2.ErrPINPolicyViolation:  oneShotPIN,

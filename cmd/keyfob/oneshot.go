@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -100,6 +101,10 @@ func oneShotFailure(err error) error {
 	switch authenticator.KindOf(err) {
 	case authenticator.KindTimeout:
 		status = oneShotTimeout
+	case authenticator.KindNoDevice:
+		if errors.Is(err, context.DeadlineExceeded) { // nobody plugged one in
+			status = oneShotTimeout
+		}
 	case authenticator.KindPINRequired, authenticator.KindPINInvalid, authenticator.KindPINPolicy:
 		status = oneShotPIN
 	}
