@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/keyfob-go/keyfob/authenticator"
 	"github.com/keyfob-go/keyfob/cose"
 	"github.com/keyfob-go/keyfob/webauthn"
@@ -26,16 +28,25 @@ const (
 	maxSalts = 2
 )
 
-func defineAuthenticate(f *flags) action {
-	f.forPIN()
+func authenticateCommand(inv *invocation) *cobra.Command {
 	a := &authentication{}
+	cmd := &cobra.Command{
+		Use:     "authenticate --rp ID",
+		Short:   "Have a key sign with its credentials.",
+		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return a.check() },
+		RunE:    inv.withKey(a.perform),
+	}
+	inv.forPIN(cmd)
+	f := cmd.Flags()
 	f.StringVar(&a.rp, "rp", "", "sign in to the relying party `ID`, a domain name")
-	f.bytesListVar(&a.credentials, "credential", "use the credential `ID` (default: all on the key that are resident)")
+	bytesListVar(f, &a.credentials, "credential", "use the credential `ID` (default: all on the key that are resident)")
 	f.BoolVar(&a.uv, "uv", false, "verify the user by PIN or fingerprint, or fail")
 	f.BoolVar(&a.noTouch, "no-touch", false, "do not wait for a touch; the signature says so")
 	f.Func("public-key", "verify the signatures with the key `SPKI`, as register shows it", a.setPublicKey)
-	f.bytesListVar(&a.salts, "salt", "derive the secret that belongs to the 32 bytes `B64URL`")
-	return checked(a.check, withKey(a.perform))
+	bytesListVar(f, &a.salts, "salt", "derive the secret that belongs to the 32 bytes `B64URL`")
+	required(cmd, "rp")
+	return cmd
 }
 
 func (a *authentication) setPublicKey(value string) error {
@@ -50,9 +61,6 @@ func (a *authentication) setPublicKey(value string) error {
 }
 
 func (a *authentication) check() error {
-	if a.rp == "" {
-		return usageError("--rp is missing")
-	}
 	if len(a.salts) > maxSalts {
 		return usageError(fmt.Sprintf("--salt is there more than %d times", maxSalts))
 	}
@@ -64,9 +72,7 @@ func (a *authentication) check() error {
 	return nil
 }
 
-func (a *authentication) perform(
-	ctx context.Context, _ *invocation, key *authenticator.Authenticator,
-) (output, error) {
+func (a *authentication) perform(ctx context.Context, key *authenticator.Authenticator) (output, error) {
 	clientData := newClientData(webauthn.TypeGet, a.rp)
 	hash := webauthn.ClientDataHash(clientData)
 	assertions, err := key.GetAssertions(ctx, &authenticator.AssertionOptions{

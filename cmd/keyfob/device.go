@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
+
+	"github.com/spf13/cobra"
 
 	"github.com/keyfob-go/keyfob/authenticator"
 	"github.com/keyfob-go/keyfob/hid"
@@ -20,27 +22,46 @@ func (inv *invocation) open(ctx context.Context) (*authenticator.Authenticator, 
 	case virtualDevice:
 		return inv.openVirtual(ctx)
 	case "":
-		key, err := inv.onlyKey()
-		if err != nil {
-			return nil, err
-		}
-		return inv.openKey(ctx, key)
+		return inv.openPlugged(ctx)
 	}
 	return inv.openKey(ctx, hid.Info{Path: inv.device})
 }
 
-// onlyKey returns the key that is meant when the command line names none.
-func (inv *invocation) onlyKey() (hid.Info, error) {
+// openPlugged opens the key that is plugged in, or with several the one that the user touches.
+func (inv *invocation) openPlugged(ctx context.Context) (*authenticator.Authenticator, error) {
 	keys, err := inv.list()
-	switch {
-	case err != nil:
-		return hid.Info{}, listFailure(err)
-	case len(keys) == 0:
-		return hid.Info{}, failuref(exitNoDevice, noKeyHint, "there is no key")
-	case len(keys) > 1:
-		return hid.Info{}, failuref(exitUsage, "choose one with --device PATH", "there are several keys: %s", names(keys))
+	if err != nil {
+		return nil, listFailure(err)
 	}
-	return keys[0], keys[0].Err
+	usable := slices.DeleteFunc(slices.Clone(keys), func(key hid.Info) bool { return key.Err != nil })
+	switch {
+	case len(keys) == 0:
+		return nil, failuref(exitNoDevice, noKeyHint, "there is no key")
+	case len(usable) == 0:
+		return nil, keys[0].Err
+	case len(keys) == 1:
+		return inv.openKey(ctx, keys[0])
+	}
+	key, err := inv.choose(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if inv.trace == "" {
+		return key, nil
+	}
+	key.Close() // it is opened anew to trace it alone
+	return inv.openKey(ctx, key.Key())
+}
+
+// choose lets the user touch one of the keys.
+func (inv *invocation) choose(ctx context.Context) (*authenticator.Authenticator, error) {
+	client := authenticator.Client{
+		UI: inv.ui(),
+		Watch: func(ctx context.Context) ([]hid.Info, <-chan hid.Event, error) {
+			return hid.WatchList(ctx, inv.list)
+		},
+	}
+	return client.Select(ctx)
 }
 
 const noKeyHint = `plug a key in, or try the built-in one with "--device virtual"`
@@ -49,14 +70,6 @@ const noKeyHint = `plug a key in, or try the built-in one with "--device virtual
 func listFailure(err error) error {
 	const next = `name the key with --device PATH, or try the built-in one with "--device virtual"`
 	return failuref(exitNoDevice, next, "%w", err)
-}
-
-func names(keys []hid.Info) string {
-	list := make([]string, len(keys))
-	for i, key := range keys {
-		list[i] = key.String()
-	}
-	return strings.Join(list, ", ")
 }
 
 // nameOf returns what to call a key when talking to the user. Only the built-in one comes without any description.
@@ -126,20 +139,39 @@ func (inv *invocation) ui() *authenticator.UI {
 	return &authenticator.UI{PIN: inv.askPIN, Notify: inv.notify}
 }
 
+// notify says on standard error what the user should do.
 func (inv *invocation) notify(e authenticator.Event) {
-	if e.Kind == authenticator.EventTouch {
-		fmt.Fprintf(inv.stderr, "Touch %s to %s\n", inv.nameOf(e.Key), e.Touch)
+	switch e.Kind {
+	case authenticator.EventTouch:
+		if inv.selecting && e.Touch == authenticator.TouchToSelect {
+			return // of several keys, each of which says so
+		}
+		inv.display.ask(fmt.Sprintf("Touch %s to %s", inv.nameOf(e.Key), e.Touch))
+	case authenticator.EventInsert:
+		inv.display.ask("Plug in a security key")
+	case authenticator.EventSelect:
+		inv.selecting = true
+		inv.display.ask("Touch the security key to use")
+	case authenticator.EventTouched:
+		inv.selecting = false
+		inv.display.done()
+	case authenticator.EventProcessing:
+		inv.display.done()
+	case authenticator.EventDropped:
+		fmt.Fprintf(inv.stderr, "%s cannot be used: %s\n", inv.nameOf(e.Key), printable(e.Err.Error()))
 	}
 }
 
-// withKey is the action of a command that needs one open key.
-func withKey(use func(context.Context, *invocation, *authenticator.Authenticator) (output, error)) action {
-	return func(ctx context.Context, inv *invocation) (output, error) {
+// withKey is the RunE of a command that needs one open key.
+func (inv *invocation) withKey(
+	use func(context.Context, *authenticator.Authenticator) (output, error),
+) func(*cobra.Command, []string) error {
+	return inv.run(func(ctx context.Context) (output, error) {
 		key, err := inv.open(ctx)
 		if err != nil {
 			return nil, err
 		}
 		defer key.Close()
-		return use(ctx, inv, key)
-	}
+		return use(ctx, key)
+	})
 }

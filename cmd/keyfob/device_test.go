@@ -29,7 +29,7 @@ func TestListShowsKeysWithoutPermissionToo(t *testing.T) {
 	r := keyfobOn(t.Context(), keys(twoKeys...), "list").requireOK(t)
 	require.Empty(t, r.stderr)
 	require.Equal(t, `/dev/hidraw0   1050:0407  usb      Yubico YubiKey
-/dev/hidraw12  0000:0000  virtual  -  hid: open /dev/hidraw12: permission denied: call root
+/dev/hidraw12  0000:0000  virtual  -               hid: open /dev/hidraw12: permission denied: call root
 `, r.stdout)
 
 	r = keyfobOn(t.Context(), keys(twoKeys...), "list", "--json").requireOK(t)
@@ -93,7 +93,7 @@ func TestInfoShowsEveryMember(t *testing.T) {
 		MaxPINLength: 11, EncCredStoreState: []byte{0}, AuthenticatorConfigCommands: []uint64{},
 	}
 	var shown console
-	require.NoError(t, write(&shown, infoRecord(full), false))
+	require.NoError(t, write(&page{Writer: &shown}, infoRecord(full), false))
 	require.Equal(t, `versions:                         V
 extensions:                       E, �[2J
 aaguid:                           00000000-0000-0000-0000-000000000000
@@ -128,14 +128,14 @@ authenticatorConfigCommands:      -
 `, shown.String())
 
 	var encoded console
-	require.NoError(t, write(&encoded, infoRecord(full), true))
+	require.NoError(t, write(&page{Writer: &encoded}, infoRecord(full), true))
 	members := decodeObject(t, encoded.String())
 	require.Len(t, members, 31)
 	require.Equal(t, []any{}, members["authenticatorConfigCommands"])
 	require.Equal(t, []any{}, members["transportsForReset"])
 
 	var least console
-	require.NoError(t, write(&least, infoRecord(&ctap2.Info{}), true))
+	require.NoError(t, write(&page{Writer: &least}, infoRecord(&ctap2.Info{}), true))
 	require.JSONEq(t, `{"versions": [], "aaguid": "00000000-0000-0000-0000-000000000000", "options": {}, "maxMsgSize": 0,
 		"forcePINChange": false, "minPINLength": 0, "attestationFormats": [], "longTouchForReset": false,
 		"maxPINLength": 0}`, least.String())

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/keyfob-go/keyfob/authenticator"
 	"github.com/keyfob-go/keyfob/hid"
 )
@@ -21,19 +23,26 @@ import (
 //go:embed udev/70-keyfob.rules
 var udevRules string
 
-func defineDoctor(f *flags) action {
-	f.forOutput()
-	rules := f.Bool("udev-rules", false, "print rules for Linux's udev that let users at their keys, and do nothing else")
-	return func(ctx context.Context, inv *invocation) (output, error) {
-		if *rules {
-			return verbatim(udevRules), nil
-		}
-		c, err := examine(ctx, inv.list, inv.survey())
-		if err != nil {
-			return nil, err
-		}
-		return c, c.failure()
+func doctorCommand(inv *invocation) *cobra.Command {
+	var rules bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Find out why keys cannot be used, and what to do about it.",
+		Args:  cobra.NoArgs,
+		RunE: inv.run(func(ctx context.Context) (output, error) {
+			if rules {
+				return verbatim(udevRules), nil
+			}
+			c, err := examine(ctx, inv.list, inv.survey())
+			if err != nil {
+				return nil, err
+			}
+			return c, c.failure()
+		}),
 	}
+	cmd.Flags().BoolVar(&rules, "udev-rules", false,
+		"print rules for Linux's udev that let users at their keys, and do nothing else")
+	return cmd
 }
 
 // verbatim is text that is shown as it is.
@@ -42,7 +51,7 @@ type verbatim string
 // MarshalJSON implements [json.Marshaler].
 func (v verbatim) MarshalJSON() ([]byte, error) { return json.Marshal(string(v)) }
 
-func (v verbatim) text(w io.Writer) { io.WriteString(w, string(v)) }
+func (v verbatim) text(p *page) { io.WriteString(p, string(v)) }
 
 // site is what a system has that can keep a program from its keys.
 type site struct {
@@ -166,15 +175,15 @@ func (c *checkup) MarshalJSON() ([]byte, error) {
 	return append(c.site.record(), field{"usable", c.usable()}, field{"keys", keys}).MarshalJSON()
 }
 
-func (c *checkup) text(w io.Writer) {
+func (c *checkup) text(w *page) {
 	c.site.record().text(w)
 	for _, p := range c.keys {
-		fmt.Fprintf(w, "\n%s\n", printable(p.key.String()))
+		fmt.Fprintf(w, "\n%s\n", w.paint(bold, printable(p.key.String())))
 		if p.err == nil {
-			fmt.Fprintln(w, "  it opens and answers: good for use")
+			fmt.Fprintln(w, "  "+w.paint(green, "it opens and answers: good for use"))
 			continue
 		}
-		fmt.Fprintf(w, "  problem: %s\n", printable(p.problem()))
+		fmt.Fprintf(w, "  %s %s\n", w.paint(red, "problem:"), printable(p.problem()))
 		if p.next != "" {
 			fmt.Fprintf(w, "  remedy:  %s\n", printable(p.next))
 		}

@@ -5,4 +5,4 @@ package main
 import "github.com/keyfob-go/keyfob/authenticator"
 
 // survey has nothing to add: what these systems want is in the error of package hid.
-func survey() site { return site{allow: kindAdvice[authenticator.KindPermission].next} }
+func survey() site { return site{allow: hints[authenticator.KindPermission]} }

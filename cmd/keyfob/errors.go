@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"syscall"
 
 	"github.com/keyfob-go/keyfob/authenticator"
@@ -32,43 +31,26 @@ type advice struct {
 	next   string
 }
 
-var kindAdvice = map[authenticator.Kind]advice{
-	authenticator.KindNoDevice: {exitNoDevice,
-		`there is no key at that path: "keyfob list" shows those that are plugged in`},
-	authenticator.KindPermission: {exitPermission,
-		"get access to what the error names, or run the command as its owner"},
-	authenticator.KindRemoved: {exitNoDevice,
-		"plug the key in again and repeat the command"},
-	authenticator.KindBusy: {exitError,
-		"another program uses the key: let it finish, and repeat the command"},
-	authenticator.KindCancelled: {exitCancelled,
-		"the key is free again"},
-	authenticator.KindTimeout: {exitTimeout,
-		"repeat the command and touch the key while it blinks; --timeout gives more time"},
-	authenticator.KindPINRequired: {exitPINRequired,
-		"run the command in a terminal, or give the PIN with --pin-file or --pin-fd"},
-	authenticator.KindPINInvalid: {exitPINInvalid,
-		"repeat the command with the right PIN"},
-	authenticator.KindPINLocked: {exitPINLocked,
-		"unplug the key, plug it in again, and repeat with the right PIN"},
-	authenticator.KindPINBlocked: {exitPINLocked,
-		`only "keyfob reset" makes the key usable again, and it destroys every credential on it`},
-	authenticator.KindPINNotSet: {exitPINRequired,
-		`set a PIN with "keyfob pin set"`},
-	authenticator.KindPINPolicy: {exitPINInvalid,
-		`choose a PIN that the key takes: "keyfob info" shows minPINLength; an old one may need "keyfob pin change"`},
-	authenticator.KindUVFailed: {exitPINInvalid,
-		"try the finger again, or use the PIN"},
-	authenticator.KindExcluded: {exitNoMatch,
-		`this key is registered already: use "keyfob authenticate", or another key`},
-	authenticator.KindNoMatch: {exitNoMatch,
-		`check --rp and --credential, use another key, or "keyfob register" this one`},
-	authenticator.KindStoreFull: {exitError,
-		"register without --resident, or use another key"},
-	authenticator.KindUnsupported: {exitUnsupported,
-		`"keyfob info" shows what the key supports`},
-	authenticator.KindProtocol: {exitError,
-		"unplug the key, plug it in again, and repeat the command"},
+// hints are what the user of this command can do next, more exactly than [authenticator.AdviceOn] could say.
+var hints = map[authenticator.Kind]string{
+	authenticator.KindNoDevice:    `there is no key at that path: "keyfob list" shows those that are plugged in`,
+	authenticator.KindPermission:  "get access to what the error names, or run the command as its owner",
+	authenticator.KindRemoved:     "plug the key in again and repeat the command",
+	authenticator.KindBusy:        "another program uses the key: let it finish, and repeat the command",
+	authenticator.KindCancelled:   "the key is free again",
+	authenticator.KindTimeout:     "repeat the command and touch the key while it blinks; --timeout gives more time",
+	authenticator.KindPINRequired: "run the command in a terminal, or give the PIN with --pin-file or --pin-fd",
+	authenticator.KindPINInvalid:  "repeat the command with the right PIN",
+	authenticator.KindPINLocked:   "unplug the key, plug it in again, and repeat with the right PIN",
+	authenticator.KindPINBlocked:  `only "keyfob reset" makes the key usable again, and it destroys every credential on it`,
+	authenticator.KindPINNotSet:   `set a PIN with "keyfob pin set"`,
+	authenticator.KindPINPolicy:   `choose a PIN that the key takes: "keyfob info" shows minPINLength; an old one may need "keyfob pin change"`,
+	authenticator.KindUVFailed:    "try the finger again, or use the PIN",
+	authenticator.KindExcluded:    `this key is registered already: use "keyfob authenticate", or another key`,
+	authenticator.KindNoMatch:     `check --rp and --credential, use another key, or "keyfob register" this one`,
+	authenticator.KindStoreFull:   "register without --resident, or use another key",
+	authenticator.KindUnsupported: `"keyfob info" shows what the key supports`,
+	authenticator.KindProtocol:    "unplug the key, plug it in again, and repeat the command",
 }
 
 // failure is an error of the command's own, with its own advice.
@@ -100,23 +82,19 @@ func adviceOn(err error) advice {
 	case errors.Is(err, syscall.ECONNREFUSED): // a socket that its owner left behind
 		return advice{exitNoDevice, "nobody serves that socket"}
 	}
-	a, known := kindAdvice[authenticator.KindOf(err)]
-	if !known {
-		a.status = exitError
-	}
-	return a
+	return advice{authenticator.AdviceOn(err).ExitStatus, hints[authenticator.KindOf(err)]}
 }
 
 // fail reports err and returns the exit status for it.
-func fail(stderr io.Writer, err error) int {
+func fail(d *display, err error) int {
 	a := adviceOn(err)
 	text := err.Error()
 	if errors.Is(err, context.Canceled) { // by Ctrl-C; at which layer that was is of no use to anybody
 		text = "cancelled"
 	}
-	fmt.Fprintf(stderr, "keyfob: %s\n", printable(text))
+	fmt.Fprintf(d, "%s %s\n", paint(d.color, red, "keyfob:"), printable(text))
 	if a.next != "" {
-		fmt.Fprintf(stderr, "hint: %s\n", a.next)
+		fmt.Fprintf(d, "%s %s\n", paint(d.color, bold, "hint:"), a.next)
 	}
 	return a.status
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/keyfob-go/keyfob/hid"
 	"github.com/keyfob-go/keyfob/internal/fido2tools"
 )
@@ -48,17 +50,20 @@ func runFIDO2Tool(ctx context.Context, name string, args []string) int {
 // toolFolder is the argument of install-tools.
 type toolFolder string
 
-func defineInstallTools(f *flags) action {
-	f.accepts = func(args []string) bool { return len(args) == 1 }
-	return func(_ context.Context, inv *invocation) (output, error) {
-		if inv.NArg() != 1 {
-			return nil, usageError("a folder is wanted")
-		}
-		program, err := os.Executable()
-		if err != nil {
-			return nil, err
-		}
-		return nil, toolFolder(inv.Arg(0)).install(program)
+func installToolsCommand(inv *invocation) *cobra.Command {
+	var dir toolFolder
+	return &cobra.Command{
+		Use:    "install-tools DIR",
+		Short:  "Make links in a folder by which keyfob is fido2-token, fido2-cred and fido2-assert.",
+		Args:   cobra.ExactArgs(1),
+		PreRun: func(_ *cobra.Command, args []string) { dir = toolFolder(args[0]) },
+		RunE: inv.run(func(context.Context) (output, error) {
+			program, err := os.Executable()
+			if err != nil {
+				return nil, err
+			}
+			return record{}, dir.install(program)
+		}),
 	}
 }
 

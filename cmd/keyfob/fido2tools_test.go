@@ -43,7 +43,7 @@ func TestInstallTools(t *testing.T) {
 		require.Equal(t, program, target)
 	}
 	keyfob(t, "install-tools", dir).requireOK(t)
-	keyfob(t, "install-tools").requireFailure(t, exitUsage, "a folder is wanted")
+	keyfob(t, "install-tools").requireFailure(t, exitUsage, "accepts 1 arg(s)")
 }
 
 // Nobody's tools are replaced, and a folder gets all links or none.

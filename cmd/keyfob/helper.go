@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/keyfob-go/keyfob/authenticator"
 	"github.com/keyfob-go/keyfob/hid"
 	"github.com/keyfob-go/keyfob/internal/helper"
@@ -19,18 +21,34 @@ import (
 
 // helping is what the command line of "helper" says.
 type helping struct {
-	flags   *flags
 	origins []string
 	log     string
+	browser bool // it was started by one
 }
 
-func defineHelper(f *flags) action {
-	h := &helping{flags: f}
-	f.forClient()
+func helperCommand(inv *invocation) *cobra.Command {
+	h := &helping{}
+	cmd := &cobra.Command{
+		Use:   "helper",
+		Short: "Run ceremonies for another program, which speaks JSON.",
+		Args:  h.checkArguments,
+		RunE:  inv.run(func(ctx context.Context) (output, error) { return h.serve(ctx, inv) }),
+	}
+	cmd.AddCommand(helperRegisterCommand(inv), helperAssertCommand(inv))
+	inv.forClient(cmd)
+	f := cmd.Flags()
+	f.SetInterspersed(false) // what follows a browser's arguments is the browser's
 	f.Func("origin", "do it for web pages of `ORIGIN` only; may be repeated", h.addOrigin)
 	f.StringVar(&h.log, "log", "", "append to `FILE` what happens, without what identifies the user or the page")
-	f.accepts = isBrowser
-	return h.serve
+	return cmd
+}
+
+func (h *helping) checkArguments(_ *cobra.Command, args []string) error {
+	h.browser = isBrowser(args)
+	if len(args) > 0 && !h.browser {
+		return usageError(fmt.Sprintf("unexpected argument %q", args[0]))
+	}
+	return nil
 }
 
 func (h *helping) addOrigin(value string) error {
@@ -40,8 +58,8 @@ func (h *helping) addOrigin(value string) error {
 }
 
 // forClient adds the flags of a command that lets the user choose between keys.
-func (f *flags) forClient() {
-	f.StringVar(&f.device, "device", "", "use the key at `PATH` only: a node, unix:SOCKET, or virtual for the built-in key")
+func (inv *invocation) forClient(cmd *cobra.Command) {
+	inv.forDevice(cmd, "use the key at `PATH` only: a node, unix:SOCKET, or virtual for the built-in key")
 }
 
 // isBrowser recognizes the arguments that a browser gives its native-messaging hosts: Chrome the origin of the extension,
@@ -76,7 +94,7 @@ func (h *helping) serve(ctx context.Context, inv *invocation) (output, error) {
 		Client: inv.client(), List: inv.listed, Origins: h.origins, Log: log, Version: version(),
 	}
 	framing := helper.Lines
-	if isBrowser(h.flags.Args()) {
+	if h.browser {
 		framing = helper.Frames
 	}
 	err = server.Serve(ctx, framing, inv.stdin, inv.stdout)
@@ -127,18 +145,4 @@ func (inv *invocation) listed() ([]hid.Info, error) {
 		return []hid.Info{{Path: inv.device}}, nil
 	}
 	return inv.list()
-}
-
-// tell says on standard error what the user of a ceremony should do.
-func (inv *invocation) tell(e authenticator.Event) {
-	switch e.Kind {
-	case authenticator.EventInsert:
-		fmt.Fprintln(inv.stderr, "Plug in a security key")
-	case authenticator.EventSelect:
-		fmt.Fprintln(inv.stderr, "Touch the security key to use")
-	case authenticator.EventDropped:
-		fmt.Fprintf(inv.stderr, "%s cannot be used: %s\n", inv.nameOf(e.Key), printable(e.Err.Error()))
-	default:
-		inv.notify(e)
-	}
 }

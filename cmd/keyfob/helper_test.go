@@ -248,12 +248,12 @@ func TestOneShotChecksItsInputBeforeTheKey(t *testing.T) {
 	}
 }
 
-func TestTellSaysWhatToDo(t *testing.T) {
+func TestNotifySaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	var shown console
-	inv := &invocation{system: system{stderr: &shown}}
-	inv.tell(authenticator.Event{Kind: authenticator.EventInsert})
-	inv.tell(authenticator.Event{Kind: authenticator.EventSelect})
-	inv.tell(authenticator.Event{Kind: authenticator.EventDropped, Key: hid.Info{Path: "/dev/x"}, Err: errors.New("bad\x1b")})
+	inv := newInvocation(system{stderr: &shown})
+	inv.notify(authenticator.Event{Kind: authenticator.EventInsert})
+	inv.notify(authenticator.Event{Kind: authenticator.EventSelect})
+	inv.notify(authenticator.Event{Kind: authenticator.EventDropped, Key: hid.Info{Path: "/dev/x"}, Err: errors.New("bad\x1b")})
 	require.Equal(t, "Plug in a security key\nTouch the security key to use\n/dev/x cannot be used: bad\ufffd\n", shown.String())
 }

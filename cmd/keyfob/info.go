@@ -7,15 +7,23 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/spf13/cobra"
+
 	"github.com/keyfob-go/keyfob/authenticator"
 	"github.com/keyfob-go/keyfob/ctap2"
 )
 
-func defineInfo(f *flags) action {
-	f.forKey()
-	return withKey(func(_ context.Context, _ *invocation, key *authenticator.Authenticator) (output, error) {
-		return infoRecord(key.Info()), nil
-	})
+func infoCommand(inv *invocation) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "info",
+		Short: "Show what a key says about itself.",
+		Args:  cobra.NoArgs,
+		RunE: inv.withKey(func(_ context.Context, key *authenticator.Authenticator) (output, error) {
+			return infoRecord(key.Info()), nil
+		}),
+	}
+	inv.forKey(cmd)
+	return cmd
 }
 
 // infoRecord holds what the key says, by the names of CTAP 2.3, section 6.4. What the key leaves out is left out, but

@@ -2,36 +2,41 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"text/tabwriter"
+
+	"github.com/spf13/cobra"
 
 	"github.com/keyfob-go/keyfob/hid"
 )
 
-func defineList(f *flags) action {
-	f.forOutput()
-	return func(_ context.Context, inv *invocation) (output, error) {
-		keys, err := inv.list()
-		if err != nil {
-			return nil, listFailure(err)
-		}
-		if len(keys) == 0 {
-			fmt.Fprintf(inv.stderr, "keyfob: there is no key\nhint: %s\n", noKeyHint)
-		}
-		return keyList(keys), nil
+func listCommand(inv *invocation) *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the keys that are plugged in.",
+		Args:  cobra.NoArgs,
+		RunE: inv.run(func(context.Context) (output, error) {
+			keys, err := inv.list()
+			if err != nil {
+				return nil, listFailure(err)
+			}
+			if len(keys) == 0 {
+				fmt.Fprintf(inv.stderr, "keyfob: there is no key\nhint: %s\n", noKeyHint)
+			}
+			return keyTable(keys), nil
+		}),
 	}
 }
 
-// keyList shows keys, also those that cannot be opened, with the reason.
-type keyList []hid.Info
-
-// MarshalJSON implements [json.Marshaler].
-func (l keyList) MarshalJSON() ([]byte, error) {
-	records := make([]record, len(l))
-	for i, key := range l {
-		records[i] = record{
+// keyTable shows keys, also those that cannot be opened, with the reason.
+func keyTable(keys []hid.Info) table {
+	t := table{columns: []column{
+		wholeMember("PATH", "path"),
+		{head: "ID", cell: usbID, whole: true},
+		member("BUS", "bus"),
+		{head: "NAME", cell: modelName},
+	}}
+	for _, key := range keys {
+		t.rows = append(t.rows, record{
 			{"path", key.Path},
 			{"bus", key.Bus.String()},
 			{"vendorId", key.VendorID},
@@ -40,9 +45,19 @@ func (l keyList) MarshalJSON() ([]byte, error) {
 			{"product", key.Product},
 			{"serial", key.Serial},
 			{"error", problem(key)},
+		})
+		if key.Err != nil && len(t.columns) == 4 {
+			t.columns = append(t.columns, column{head: "ERROR", cell: cellOrNothing("error")})
 		}
 	}
-	return json.Marshal(records)
+	return t
+}
+
+func usbID(r record) string { return fmt.Sprintf("%04x:%04x", r.get("vendorId"), r.get("productId")) }
+
+func modelName(r record) string {
+	name := hid.Info{Manufacturer: r.get("manufacturer").(string), Product: r.get("product").(string)}
+	return show(name)
 }
 
 func problem(key hid.Info) any {
@@ -50,18 +65,4 @@ func problem(key hid.Info) any {
 		return nil
 	}
 	return key.Err.Error()
-}
-
-func (l keyList) text(w io.Writer) {
-	columns := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, key := range l {
-		name := key
-		name.Path = "" // has its own column
-		fmt.Fprintf(columns, "%s\t%04x:%04x\t%s\t%s", printable(key.Path), key.VendorID, key.ProductID, key.Bus, show(name))
-		if key.Err != nil {
-			fmt.Fprintf(columns, "\t%s", printable(key.Err.Error()))
-		}
-		fmt.Fprintln(columns)
-	}
-	columns.Flush()
 }

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/spf13/cobra"
+
 	"github.com/keyfob-go/keyfob/authenticator"
 	"github.com/keyfob-go/keyfob/internal/helper"
 	"github.com/keyfob-go/keyfob/webauthn"
@@ -22,9 +24,10 @@ const (
 	oneShotPIN     = 3
 )
 
-func defineHelperRegister(f *flags) action {
-	f.forClient()
-	return oneShot(func(ctx context.Context, c *authenticator.Client, origin string, options []byte) (json.Marshaler, error) {
+func helperRegisterCommand(inv *invocation) *cobra.Command {
+	return inv.oneShot("register", "Register a key for what is on standard input, once.", func(
+		ctx context.Context, c *authenticator.Client, origin string, options []byte,
+	) (json.Marshaler, error) {
 		var o webauthn.CreationOptions
 		if err := json.Unmarshal(options, &o); err != nil {
 			return nil, err
@@ -33,9 +36,10 @@ func defineHelperRegister(f *flags) action {
 	})
 }
 
-func defineHelperAssert(f *flags) action {
-	f.forClient()
-	return oneShot(func(ctx context.Context, c *authenticator.Client, origin string, options []byte) (json.Marshaler, error) {
+func helperAssertCommand(inv *invocation) *cobra.Command {
+	return inv.oneShot("assert", "Sign in with a key for what is on standard input, once.", func(
+		ctx context.Context, c *authenticator.Client, origin string, options []byte,
+	) (json.Marshaler, error) {
 		var o webauthn.RequestOptions
 		if err := json.Unmarshal(options, &o); err != nil {
 			return nil, err
@@ -45,10 +49,13 @@ func defineHelperAssert(f *flags) action {
 }
 
 // oneShot is a ceremony with all it needs in three lines of standard input: options, PIN, which may be empty, and origin.
-func oneShot(
+func (inv *invocation) oneShot(
+	name, short string,
 	ceremony func(ctx context.Context, c *authenticator.Client, origin string, options []byte) (json.Marshaler, error),
-) action {
-	return func(ctx context.Context, inv *invocation) (output, error) {
+) *cobra.Command {
+	cmd := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs}
+	inv.forClient(cmd)
+	cmd.RunE = inv.run(func(ctx context.Context) (output, error) {
 		var lines [3][]byte
 		_, err := await(ctx, func() (_ []byte, err error) {
 			lines, err = readThree(inv.stdin)
@@ -58,7 +65,7 @@ func oneShot(
 			return nil, failuref(oneShotError, "give three lines: options, PIN or nothing, and origin", "standard input: %w", err)
 		}
 		client := inv.client()
-		client.UI = &authenticator.UI{Notify: inv.tell}
+		client.UI = &authenticator.UI{Notify: inv.notify}
 		if pin := lines[1]; len(pin) > 0 {
 			client.UI.PIN = onlyPIN(pin)
 		}
@@ -68,7 +75,8 @@ func oneShot(
 		}
 		encoded, err := response.MarshalJSON()
 		return jsonLine(encoded), err
-	}
+	})
+	return cmd
 }
 
 // readThree returns three lines, and does not wait for the end of the input.
@@ -117,4 +125,4 @@ type jsonLine json.RawMessage
 // MarshalJSON implements [json.Marshaler].
 func (l jsonLine) MarshalJSON() ([]byte, error) { return l, nil }
 
-func (l jsonLine) text(w io.Writer) { fmt.Fprintf(w, "%s\n", l) }
+func (l jsonLine) text(p *page) { fmt.Fprintf(p, "%s\n", l) }

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -15,11 +14,11 @@ import (
 // output is the result of a command.
 type output interface {
 	json.Marshaler
-	text(w io.Writer) // for people
+	text(p *page) // for people
 }
 
 // write writes the whole result at once, or nothing.
-func write(w io.Writer, out output, asJSON bool) error {
+func write(to *page, out output, asJSON bool) error {
 	var b bytes.Buffer
 	if asJSON {
 		encoded, err := json.Marshal(out)
@@ -28,9 +27,9 @@ func write(w io.Writer, out output, asJSON bool) error {
 		}
 		b.Write(append(escape(encoded), '\n'))
 	} else {
-		out.text(&b)
+		out.text(&page{&b, to.width, to.color})
 	}
-	_, err := w.Write(b.Bytes())
+	_, err := to.Write(b.Bytes())
 	return err
 }
 
@@ -73,13 +72,23 @@ func (r record) MarshalJSON() ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-func (r record) text(w io.Writer) {
+// get returns the value of a member, or nil.
+func (r record) get(name string) any {
+	for _, f := range r {
+		if f.name == name {
+			return f.value
+		}
+	}
+	return nil
+}
+
+func (r record) text(p *page) {
 	width := 0
 	for _, f := range r {
-		width = max(width, len(f.name))
+		width = max(width, len(f.name)+1)
 	}
 	for _, f := range r {
-		fmt.Fprintf(w, "%-*s %s\n", width+1, f.name+":", show(f.value))
+		fmt.Fprintf(p, "%s %s\n", p.paint(faint, pad(f.name+":", width)), p.wrap(show(f.value), width+1))
 	}
 }
 
@@ -108,12 +117,12 @@ func (g group) MarshalJSON() ([]byte, error) {
 	return record{{g.name, g.records}}.MarshalJSON()
 }
 
-func (g group) text(w io.Writer) {
+func (g group) text(p *page) {
 	for i, r := range g.records {
 		if i > 0 {
-			fmt.Fprintln(w)
+			fmt.Fprintln(p)
 		}
-		r.text(w)
+		r.text(p)
 	}
 }
 

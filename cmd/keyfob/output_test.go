@@ -13,10 +13,10 @@ func TestOutputIsPrintable(t *testing.T) {
 	t.Parallel()
 	hostile := "a\x1b[2J\u009b2J\u202e\U000e0001\n☃"
 	var text, encoded console
-	require.NoError(t, write(&text, record{{"name", hostile}}, false))
+	require.NoError(t, write(&page{Writer: &text}, record{{"name", hostile}}, false))
 	require.Equal(t, "name: a\ufffd[2J\ufffd2J\ufffd\ufffd\ufffd☃\n", text.String())
 
-	require.NoError(t, write(&encoded, record{{"name", hostile}}, true))
+	require.NoError(t, write(&page{Writer: &encoded}, record{{"name", hostile}}, true))
 	for _, r := range encoded.String()[:len(encoded.String())-1] {
 		require.True(t, unicode.IsPrint(r), "%q", r)
 	}
@@ -30,6 +30,6 @@ func TestRecordKeepsItsOrder(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, `{"z":1,"a":null,"list":[],"bytes":"_w","none":null}`, string(encoded))
 	var text console
-	require.NoError(t, write(&text, r, false))
+	require.NoError(t, write(&page{Writer: &text}, r, false))
 	require.Equal(t, "z:     1\na:     -\nlist:  -\nbytes: _w\nnone:  -\n", text.String())
 }

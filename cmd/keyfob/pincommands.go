@@ -4,26 +4,41 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/keyfob-go/keyfob/authenticator"
 	"github.com/keyfob-go/keyfob/ctap2"
 )
 
-func definePINSet(f *flags) action {
-	f.forPIN()
-	return withKey(func(ctx context.Context, inv *invocation, key *authenticator.Authenticator) (output, error) {
-		if set, _ := key.Info().Option("clientPin"); set {
-			return nil, failuref(exitError, `use "keyfob pin change"`, "the key has a PIN already")
-		}
-		pin, err := inv.firstPIN(ctx, key)
-		if err != nil {
-			return nil, err
-		}
-		defer clear(pin)
-		if err := key.SetPIN(ctx, pin); err != nil {
-			return nil, err
-		}
-		return inv.done("The PIN is set.")
-	})
+func pinCommand(inv *invocation) *cobra.Command {
+	return family("pin", "Set or change the PIN of a key, or see how it stands.",
+		pinSetCommand(inv), pinChangeCommand(inv), pinRetriesCommand(inv))
+}
+
+func pinSetCommand(inv *invocation) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "set",
+		Short: "Set the first PIN of a key.",
+		Args:  cobra.NoArgs,
+		RunE:  inv.withKey(inv.setPIN),
+	}
+	inv.forPIN(cmd)
+	return cmd
+}
+
+func (inv *invocation) setPIN(ctx context.Context, key *authenticator.Authenticator) (output, error) {
+	if set, _ := key.Info().Option("clientPin"); set {
+		return nil, failuref(exitError, `use "keyfob pin change"`, "the key has a PIN already")
+	}
+	pin, err := inv.firstPIN(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(pin)
+	if err := key.SetPIN(ctx, pin); err != nil {
+		return nil, err
+	}
+	return inv.done("The PIN is set.")
 }
 
 func (inv *invocation) firstPIN(ctx context.Context, key *authenticator.Authenticator) ([]byte, error) {
@@ -41,23 +56,31 @@ func (inv *invocation) firstPIN(ctx context.Context, key *authenticator.Authenti
 	return lines[0], nil
 }
 
-func definePINChange(f *flags) action {
-	f.forPIN()
-	return withKey(func(ctx context.Context, inv *invocation, key *authenticator.Authenticator) (output, error) {
-		if set, _ := key.Info().Option("clientPin"); !set {
-			return nil, ctap2.ErrPINNotSet
-		}
-		current, next, err := inv.currentAndNewPIN(ctx, key)
-		if err != nil {
-			return nil, err
-		}
-		defer clear(current)
-		defer clear(next)
-		if err := key.ChangePIN(ctx, current, next); err != nil {
-			return nil, err
-		}
-		return inv.done("The PIN is changed.")
-	})
+func pinChangeCommand(inv *invocation) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "change",
+		Short: "Change the PIN of a key.",
+		Args:  cobra.NoArgs,
+		RunE:  inv.withKey(inv.changePIN),
+	}
+	inv.forPIN(cmd)
+	return cmd
+}
+
+func (inv *invocation) changePIN(ctx context.Context, key *authenticator.Authenticator) (output, error) {
+	if set, _ := key.Info().Option("clientPin"); !set {
+		return nil, ctap2.ErrPINNotSet
+	}
+	current, next, err := inv.currentAndNewPIN(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(current)
+	defer clear(next)
+	if err := key.ChangePIN(ctx, current, next); err != nil {
+		return nil, err
+	}
+	return inv.done("The PIN is changed.")
 }
 
 func (inv *invocation) currentAndNewPIN(
@@ -89,15 +112,21 @@ func (inv *invocation) currentAndNewPIN(
 	return current, next, nil
 }
 
-func definePINRetries(f *flags) action {
-	f.forKey()
-	return withKey(func(ctx context.Context, _ *invocation, key *authenticator.Authenticator) (output, error) {
-		left, powerCycle, err := key.PINRetries(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return record{{"pinRetries", left}, {"powerCycleState", powerCycle}}, nil
-	})
+func pinRetriesCommand(inv *invocation) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "retries",
+		Short: "Show how many wrong PINs a key still accepts.",
+		Args:  cobra.NoArgs,
+		RunE: inv.withKey(func(ctx context.Context, key *authenticator.Authenticator) (output, error) {
+			left, powerCycle, err := key.PINRetries(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return record{{"pinRetries", left}, {"powerCycleState", powerCycle}}, nil
+		}),
+	}
+	inv.forKey(cmd)
+	return cmd
 }
 
 // done is the end of a command that has no result but being done.

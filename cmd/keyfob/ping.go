@@ -5,17 +5,25 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/keyfob-go/keyfob/authenticator"
 )
 
-func defineWink(f *flags) action {
-	f.forKey()
-	return withKey(func(ctx context.Context, inv *invocation, key *authenticator.Authenticator) (output, error) {
-		if err := key.Wink(ctx); err != nil {
-			return nil, err
-		}
-		return inv.done(inv.nameOf(key.Key()) + " has winked.")
-	})
+func winkCommand(inv *invocation) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "wink",
+		Short: "Make a key blink, to see which one it is.",
+		Args:  cobra.NoArgs,
+		RunE: inv.withKey(func(ctx context.Context, key *authenticator.Authenticator) (output, error) {
+			if err := key.Wink(ctx); err != nil {
+				return nil, err
+			}
+			return inv.done(inv.nameOf(key.Key()) + " has winked.")
+		}),
+	}
+	inv.forKey(cmd)
+	return cmd
 }
 
 const (
@@ -24,14 +32,25 @@ const (
 )
 
 // pinging is what the command line of ping says.
-type pinging struct{ size, count int }
+type pinging struct {
+	size, count int
+	progress    func(done, total int)
+}
 
-func definePing(f *flags) action {
-	f.forKey()
-	p := &pinging{}
+func pingCommand(inv *invocation) *cobra.Command {
+	p := &pinging{progress: inv.display.progress}
+	cmd := &cobra.Command{
+		Use:     "ping",
+		Short:   "Send data to a key and back, and show how long that takes.",
+		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return p.check() },
+		RunE:    inv.withKey(p.perform),
+	}
+	inv.forKey(cmd)
+	f := cmd.Flags()
 	f.IntVar(&p.size, "size", defaultPing, "send `N` bytes")
 	f.IntVar(&p.count, "count", 1, "do it `N` times")
-	return checked(p.check, withKey(p.perform))
+	return cmd
 }
 
 func (p *pinging) check() error {
@@ -44,15 +63,16 @@ func (p *pinging) check() error {
 	return nil
 }
 
-func (p *pinging) perform(ctx context.Context, _ *invocation, key *authenticator.Authenticator) (output, error) {
+func (p *pinging) perform(ctx context.Context, key *authenticator.Authenticator) (output, error) {
 	data := random(p.size)
 	var times numbers[float64]
-	for range p.count {
+	for n := range p.count {
 		start := time.Now()
 		if err := key.Ping(ctx, data); err != nil {
 			return nil, err
 		}
 		times = append(times, float64(time.Since(start).Microseconds())/1000)
+		p.progress(n+1, p.count)
 	}
 	return record{{"bytes", p.size}, {"milliseconds", times}}, nil
 }

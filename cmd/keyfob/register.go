@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"github.com/keyfob-go/keyfob/authenticator"
 	"github.com/keyfob-go/keyfob/cose"
 	"github.com/keyfob-go/keyfob/ctap2"
@@ -28,18 +30,27 @@ const (
 	maxUserIDSize = 64
 )
 
-func defineRegister(f *flags) action {
-	f.forPIN()
+func registerCommand(inv *invocation) *cobra.Command {
 	r := &registration{algorithm: cose.ES256}
+	cmd := &cobra.Command{
+		Use:     "register --rp ID --user NAME",
+		Short:   "Create a credential on a key.",
+		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return r.check() },
+		RunE:    inv.withKey(r.perform),
+	}
+	inv.forPIN(cmd)
+	f := cmd.Flags()
 	f.StringVar(&r.rp, "rp", "", "register with the relying party `ID`, a domain name")
 	f.StringVar(&r.user, "user", "", "register the account `NAME`")
-	f.bytesVar(&r.userID, "user-id", "identify the account by `B64URL`, 1 to 64 bytes (default: random)")
+	bytesVar(f, &r.userID, "user-id", "identify the account by `B64URL`, 1 to 64 bytes (default: random)")
 	f.Func("alg", "use the algorithm `NAME`: es256 (default), es384, es512, eddsa or rs256", r.setAlgorithm)
 	f.BoolVar(&r.resident, "resident", false, "keep the credential on the key, where the relying party's ID finds it")
 	f.BoolVar(&r.uv, "uv", false, "verify the user by PIN or fingerprint, or fail")
 	f.BoolVar(&r.hmacSecret, "hmac-secret", false, "let authenticate --salt derive secrets")
-	f.bytesListVar(&r.exclude, "exclude", "refuse a key that holds the credential `ID`")
-	return checked(r.check, withKey(r.perform))
+	bytesListVar(f, &r.exclude, "exclude", "refuse a key that holds the credential `ID`")
+	required(cmd, "rp", "user")
+	return cmd
 }
 
 var algorithmNames = map[string]cose.Algorithm{
@@ -59,20 +70,13 @@ func (r *registration) setAlgorithm(name string) (err error) {
 }
 
 func (r *registration) check() error {
-	switch {
-	case r.rp == "":
-		return usageError("--rp is missing")
-	case r.user == "":
-		return usageError("--user is missing")
-	case len(r.userID) > maxUserIDSize:
+	if len(r.userID) > maxUserIDSize {
 		return usageError(fmt.Sprintf("--user-id has more than %d bytes", maxUserIDSize))
 	}
 	return nil
 }
 
-func (r *registration) perform(
-	ctx context.Context, _ *invocation, key *authenticator.Authenticator,
-) (output, error) {
+func (r *registration) perform(ctx context.Context, key *authenticator.Authenticator) (output, error) {
 	if r.userID == nil {
 		r.userID = random(userIDSize)
 	}

@@ -40,6 +40,24 @@ func (inv *invocation) line(ctx context.Context, question string) ([]byte, error
 	return inv.ask(ctx, question, term.GetState, readLine)
 }
 
+// confirm makes the user type that what will be lost may go, unless the command line says so. loss names it in whole
+// sentences; unchanged is the error if the user would rather not: "nothing was reset".
+func (inv *invocation) confirm(ctx context.Context, loss, unchanged string) error {
+	if inv.yes {
+		return nil
+	}
+	answer, err := inv.line(ctx, loss+" Type yes to go on: ")
+	switch {
+	case errors.Is(err, errNoTerminal):
+		return usageError("without a terminal to ask on, it wants --yes")
+	case err != nil:
+		return err
+	case string(answer) != "yes":
+		return failuref(exitCancelled, "", "%s", unchanged)
+	}
+	return nil
+}
+
 // ask asks a question on the terminal, in the mode that setMode sets. The terminal gets its old mode back in any case
 // but is not closed: when ctx ends the wait for an answer, the reader is still at it.
 func (inv *invocation) ask(

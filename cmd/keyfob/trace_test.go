@@ -100,7 +100,7 @@ func (c *closing) Close() error {
 func TestNothingStaysOpenWithoutTrace(t *testing.T) {
 	t.Parallel()
 	dev := &closing{}
-	inv := &invocation{flags: &flags{trace: t.TempDir()}}
+	inv := &invocation{settings: settings{trace: t.TempDir()}}
 	_, err := inv.traced(dev)
 	require.Error(t, err)
 	require.True(t, dev.closed)

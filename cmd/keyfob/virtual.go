@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/spf13/cobra"
+
 	"github.com/keyfob-go/keyfob/hid"
 	"github.com/keyfob-go/keyfob/virtual"
 )
@@ -19,20 +21,36 @@ type serving struct {
 	verbose bool
 }
 
-func defineVirtualServe(f *flags) action {
+func virtualCommand(inv *invocation) *cobra.Command {
+	return family("virtual", "Be a security key.", virtualServeCommand(inv))
+}
+
+func virtualServeCommand(inv *invocation) *cobra.Command {
 	v := &serving{}
+	cmd := &cobra.Command{
+		Use:     "serve --unix PATH | --uhid",
+		Short:   "Be a security key that other programs can use.",
+		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return v.check() },
+		RunE:    inv.run(func(ctx context.Context) (output, error) { return v.serve(ctx, inv) }),
+	}
+	f := cmd.Flags()
 	f.StringVar(&v.unix, "unix", "", "serve at the Unix-domain socket `PATH`; others use the key as unix:PATH")
 	f.BoolVar(&v.uhid, "uhid", false, "be a /dev/hidraw device of this machine (Linux, as root)")
 	f.StringVar(&v.state, "state", "", "keep credentials and PIN in `FILE` (default: forget them at the end)")
 	f.BoolVar(&v.verbose, "verbose", false, "say what the key is asked for")
-	return v.serve
+	return cmd
+}
+
+func (v *serving) check() error {
+	if (v.unix != "") == v.uhid {
+		return usageError("either --unix PATH or --uhid is wanted")
+	}
+	return nil
 }
 
 // serve lasts until it is cancelled, which is no error.
 func (v *serving) serve(ctx context.Context, inv *invocation) (output, error) {
-	if (v.unix != "") == v.uhid {
-		return nil, usageError("either --unix PATH or --uhid is wanted")
-	}
 	key, err := virtual.New(v.config(inv))
 	if err != nil {
 		return nil, failuref(exitError, "check --state", "%w", err)

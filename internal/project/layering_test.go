@@ -36,10 +36,6 @@ var mayImport = map[string][]string{
 	},
 	"virtual": {"ctap1", "ctap2", "ctaphid", "cose", "hid", "internal/attest", "internal/ctapcbor", "golang.org/x/sys/unix"},
 
-	"cmd/keyfob": {
-		"authenticator", "webauthn", "virtual", "ctap2", "ctaphid", "cose", "hid", "internal/fido2tools", "internal/helper",
-		"internal/redact", "golang.org/x/term",
-	},
 	"examples/quickstart": {"authenticator", "webauthn", "virtual", "ctap2", "cose", "hid", "golang.org/x/term"},
 	"examples/luks":       {"authenticator", "golang.org/x/term"},
 	"examples/hidapi":     {"authenticator", "webauthn", "ctap2", "hid/hidapi"},

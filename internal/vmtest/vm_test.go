@@ -110,7 +110,7 @@ func newGuest(t *testing.T, cache string, arguments ...string) *image {
 	dir := t.TempDir()
 	build(t, "linux", "test", "-c", "-o", filepath.Join(dir, "guest.test"), "./internal/vmtest/guest")
 	build(t, "linux", "build", "-o", filepath.Join(dir, "init"), "./internal/vmtest/init")
-	build(t, "linux", "build", "-o", filepath.Join(dir, "keyfob"), "./cmd/keyfob")
+	buildKeyfob(t, "linux", filepath.Join(dir, "keyfob"))
 	for name, target := range map[string]string{"guest.test": "bin/guest.test", "init": "init", "keyfob": "bin/keyfob"} {
 		require.NoError(t, m.program(filepath.Join(dir, name), target))
 	}
@@ -120,6 +120,12 @@ func newGuest(t *testing.T, cache string, arguments ...string) *image {
 func build(t *testing.T, system, command string, arguments ...string) {
 	t.Helper()
 	buildIn(t, moduleRoot, system, command, arguments...)
+}
+
+// buildKeyfob builds the command.
+func buildKeyfob(t *testing.T, system, path string) {
+	t.Helper()
+	buildIn(t, moduleRoot+"/cmd/keyfob", system, "build", "-o", path, ".")
 }
 
 // buildIn is build in the folder of another module.

@@ -24,7 +24,7 @@ func TestWine(t *testing.T) {
 	dir := t.TempDir()
 	build(t, "windows", "test", "-c", "-o", filepath.Join(dir, "winguest.exe"), "./internal/vmtest/winguest")
 	build(t, "windows", "test", "-c", "-o", filepath.Join(dir, "hid.exe"), "./hid")
-	build(t, "windows", "build", "-o", filepath.Join(dir, "keyfob.exe"), "./cmd/keyfob")
+	buildKeyfob(t, "windows", filepath.Join(dir, "keyfob.exe"))
 	for _, name := range []string{"winguest.exe", "hid.exe", "keyfob.exe"} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		require.NoError(t, err)
