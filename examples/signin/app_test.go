@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/keyfob-go/keyfob/authenticator"
+	"github.com/keyfob-go/keyfob/ctaphid"
+	"github.com/keyfob-go/keyfob/virtual"
+	"github.com/stretchr/testify/require"
+)
+
+// app is what a desktop app does for the pages that it shows: it starts "keyfob helper", gives navigator.credentials
+// to the pages, tells the helper their origins, and asks the user for PINs. The user has two virtual keys, one of them
+// plugged in.
+type app struct {
+	t       *testing.T
+	tab     *tab
+	program string
+	top     string // origin of the page in the tab
+	touches atomic.Bool
+	sockets map[string]string
+	helper  *exec.Cmd
+	to      io.WriteCloser
+	ended   chan struct{}
+
+	mu      sync.Mutex
+	asking  map[string]int // the contexts that wait, by request
+	answers []any          // to the questions for a PIN
+	asked   []string       // reasons and retries of those questions
+}
+
+const pin = "1234"
+
+func newApp(t *testing.T, tab *tab, top string) *app {
+	t.Helper()
+	a := &app{t: t, tab: tab, top: top, program: buildKeyfob(t), sockets: map[string]string{}, asking: map[string]int{}}
+	for _, name := range []string{desk, pocket} {
+		a.sockets[name] = a.serveKey(filepath.Join(t.TempDir(), "key"))
+	}
+	tab.bound = a.take
+	tab.do("Runtime.addBinding", object{"name": "keyfobCall"}, nil)
+	script := read(t, "testdata/preload.js") + read(t, "../helper-js/webauthn.js")
+	tab.do("Page.addScriptToEvaluateOnNewDocument", object{"source": script}, nil)
+	t.Cleanup(a.stop)
+	return a
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	return string(text)
+}
+
+func buildKeyfob(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "keyfob")
+	cmd := exec.Command("go", "build", "-o", program, "./cmd/keyfob")
+	cmd.Dir = "../.."
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return program
+}
+
+// serveKey serves a virtual key with a PIN at a socket, which the helper can use like a device.
+func (a *app) serveKey(socket string) string {
+	a.t.Helper()
+	key, err := virtual.New(virtual.Config{UserPresence: a.touch})
+	require.NoError(a.t, err)
+	channel, err := ctaphid.Open(a.t.Context(), key.Device())
+	require.NoError(a.t, err)
+	own, err := authenticator.New(a.t.Context(), channel, nil)
+	require.NoError(a.t, err)
+	require.NoError(a.t, own.SetPIN(a.t.Context(), []byte(pin)))
+	require.NoError(a.t, own.Close())
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, served := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(served)
+		key.ServeUnix(ctx, socket, func() { close(ready) })
+	}()
+	<-ready
+	a.t.Cleanup(func() {
+		cancel()
+		<-served
+		key.Close()
+	})
+	return "unix:" + socket
+}
+
+func (a *app) touch(ctx context.Context, _ virtual.Prompt) error {
+	if a.touches.Load() {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// plug starts the helper with that key; with none, the key that is there will not be touched.
+func (a *app) plug(key string) {
+	a.touches.Store(key != "")
+	if key == "" {
+		return
+	}
+	a.stop()
+	a.helper = exec.Command(a.program, "helper", "--device", a.sockets[key])
+	a.helper.Stderr = os.Stderr
+	to, err := a.helper.StdinPipe()
+	require.NoError(a.t, err)
+	from, err := a.helper.StdoutPipe()
+	require.NoError(a.t, err)
+	require.NoError(a.t, a.helper.Start())
+	a.to, a.ended = to, make(chan struct{})
+	go a.listen(from, a.ended)
+}
+
+func (a *app) stop() {
+	if a.helper == nil {
+		return
+	}
+	a.to.Close()
+	<-a.ended
+	require.NoError(a.t, a.helper.Wait())
+	a.helper = nil
+}
+
+// cannotVerify has the user give a wrong PIN, and then give up.
+func (a *app) cannotVerify() { a.expect("4321", nil) }
+
+// canVerify has the user give a wrong PIN, and then the right one.
+func (a *app) canVerify() { a.expect("4321", pin) }
+
+func (a *app) expect(answers ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answers = answers
+}
+
+// take passes on what a frame asks. Its origin is the browser's word, not the frame's.
+func (a *app) take(context int, origin, payload string) {
+	var request map[string]any
+	if json.Unmarshal([]byte(payload), &request) != nil {
+		return
+	}
+	id, _ := request["id"].(string)
+	if request["type"] != "cancel" {
+		request["origin"] = origin
+		if origin != a.top {
+			request["topOrigin"] = a.top
+		}
+		a.mu.Lock()
+		a.asking[id] = context
+		a.mu.Unlock()
+	}
+	a.send(request)
+}
+
+func (a *app) send(message any) {
+	text, err := json.Marshal(message)
+	if err == nil {
+		a.to.Write(append(text, '\n'))
+	}
+}
+
+// listen answers the helper's questions, and gives the ends of requests to the frames that asked.
+func (a *app) listen(from io.Reader, ended chan<- struct{}) {
+	defer close(ended)
+	lines := bufio.NewScanner(from)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var m struct {
+			Type, ID, Of, Ask, Reason string
+			Question, Retries         int
+		}
+		if json.Unmarshal(lines.Bytes(), &m) != nil {
+			return
+		}
+		switch {
+		case m.Type == "question":
+			value := a.answer(fmt.Sprint(m.Ask, " ", m.Reason, " ", m.Retries))
+			a.send(object{"type": "answer", "id": m.ID, "question": m.Question, "value": value})
+		case (m.Type == "result" || m.Type == "error") && m.Of == "":
+			a.mu.Lock()
+			context := a.asking[m.ID]
+			delete(a.asking, m.ID)
+			a.mu.Unlock()
+			a.tab.evalIn(context, "keyfobReply("+lines.Text()+")", nil)
+		}
+	}
+}
+
+func (a *app) answer(question string) any {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked = append(a.asked, question)
+	if len(a.answers) == 0 {
+		return pin
+	}
+	answer := a.answers[0]
+	a.answers = a.answers[1:]
+	return answer
+}
+
+func (a *app) questions() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return strings.Join(a.asked, ", ")
+}

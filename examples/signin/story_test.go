@@ -1,0 +1,424 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The keys on the user's desk.
+const (
+	desk   = "desk"
+	pocket = "pocket"
+)
+
+// keys is how the browser gets at security keys.
+type keys interface {
+	plug(key string) // that one is touched from now on; "" is none
+	cannotVerify()   // the user fails to prove who they are to the key that is plugged in
+	canVerify()
+}
+
+// TestBrowser has a user at a keyboard go through everything that the site does, once with the browser's own WebAuthn
+// and once by way of keyfob's helper. The site cannot tell the difference.
+func TestBrowser(t *testing.T) {
+	findChromium(t)
+	var own, helped *record
+	t.Run("own WebAuthn", func(t *testing.T) {
+		own = story(t, func(tab *tab, _ string) keys { return newNative(tab) })
+	})
+	t.Run("keyfob", func(t *testing.T) {
+		var a *app
+		helped = story(t, func(tab *tab, origin string) keys {
+			a = newApp(t, tab, origin)
+			return a
+		})
+		require.Contains(t, a.questions(), "pin needed 8, pin invalid 7, pin needed 7, pin invalid 6")
+	})
+	if own == nil || helped == nil {
+		return // one of them failed, or was not to run
+	}
+	require.Equal(t, own.requests, helped.requests)
+	require.Equal(t, own.log, helped.log)
+	require.Equal(t, own.accounts, helped.accounts)
+}
+
+// record is what the site got and kept, without what is random.
+type record struct {
+	requests []string
+	log      string
+	accounts string
+}
+
+func story(t *testing.T, plugIn func(*tab, string) keys) *record {
+	w := newWeb(t)
+	tab := startBrowser(t).open(t)
+	k := plugIn(tab, w.origin)
+	u := &person{t: t, tab: tab, origin: w.origin}
+
+	tab.visit(w.origin)
+	u.sees("Sign in with a key")
+	tab.fits(w.origin, "signin")
+	u.press("Create an account")
+	u.sees("Create the account")
+	u.types("User name", "alice")
+	u.types("Password", "correct horse")
+	u.press("Create the account")
+	u.sees("Your account")
+
+	k.plug(desk)
+	u.registers("Desk key")
+	u.sees("Registered on")
+	k.plug(pocket)
+	u.registers("Pocket key")
+	u.sees("New name of Pocket key")
+	u.registers("Pocket key again")
+	u.sees("This key is registered already.")
+	u.press("Make new codes")
+	u.sees("Your new backup codes")
+	tab.fits(w.origin, "home")
+	var codes []string
+	require.NoError(t, tab.eval(w.origin, `[...document.querySelectorAll("code")].map((e) => e.innerText)`, &codes))
+	require.Len(t, codes, 10)
+	u.types("New name of Pocket key", "Red key")
+	u.press("Rename Pocket key")
+	u.sees("The key is renamed.")
+	u.seesNot(codes[0])
+
+	// The second factor, after second thoughts.
+	u.signsOut()
+	u.givesPassword("wrong horse")
+	u.sees("The name or the password is wrong.")
+	u.givesPassword("correct horse")
+	u.sees("Now use one of your keys.")
+	k.plug("")
+	u.press("Use a key")
+	u.sees("Plug it in")
+	tab.fits(w.origin, "touch")
+	u.press("Cancel")
+	u.sees("Cancelled.")
+	u.press("Use a key")
+	u.sees("Plug it in")
+	tab.key("Escape", "Escape", 27, "")
+	u.sees("Cancelled.")
+	k.plug(pocket)
+	u.press("Use a key")
+	u.sees("last used on")
+
+	// The key instead of the password, by a user who must be verified.
+	u.signsOut()
+	k.plug(desk)
+	k.cannotVerify()
+	u.types("Your name", "alice")
+	u.press("Sign in without a password")
+	u.sees("That did not work")
+	tab.fits(w.origin, "problem")
+	k.canVerify()
+	u.press("Sign in without a password")
+	u.sees("You are signed in as alice")
+
+	// The key alone; not if it is disabled.
+	u.signsOut()
+	u.press("Sign in with a key")
+	u.sees("You are signed in as alice")
+	u.press("Disable Desk key")
+	u.sees("The key is disabled.")
+	u.signsOut()
+	u.press("Sign in with a key")
+	u.sees("This key's answer is not accepted.")
+
+	// No key at all.
+	for i, answer := range []string{"You are signed in as alice", "This code is wrong or used"} {
+		if i > 0 {
+			u.signsOut()
+		}
+		u.givesPassword("correct horse")
+		u.sees("Now use one of your keys.")
+		u.press("I have lost my key")
+		u.sees("Signing in as alice")
+		tab.fits(w.origin, "lost")
+		u.types("Backup code", strings.ToLower(codes[3]))
+		u.press("Sign in")
+		u.sees(answer)
+	}
+	u.types("Backup code", codes[9])
+	u.press("Sign in")
+	u.sees("You have 8, each for one time without a key.")
+
+	// The last way in.
+	u.press("Remove the password")
+	u.sees("Your keys are enough.")
+	for _, button := range []string{"Disable Red key", "Remove Red key"} {
+		u.press(button)
+		u.sees("This is the last way into your account")
+		tab.visit(w.origin)
+		u.seesNot("This is the last way")
+	}
+	u.press("Enable Desk key")
+	u.sees("The key is enabled.")
+	u.press("Remove Desk key")
+	u.sees("The key is removed.")
+	tab.fits(w.origin, "last")
+
+	// In a frame of another site.
+	u.signsOut()
+	k.plug(pocket)
+	if a, ok := k.(*app); ok {
+		a.top = w.shop
+	}
+	tab.visit(w.shop)
+	u.sees("Sign in with a key")
+	u.press("Sign in with a key")
+	u.sees("You are signed in as alice")
+	tab.fits(w.shop, "frame")
+	return w.record()
+}
+
+// person uses the site by keyboard only.
+type person struct {
+	t      *testing.T
+	tab    *tab
+	origin string
+}
+
+func (u *person) registers(name string) {
+	u.t.Helper()
+	u.types("Name of the new key", name)
+	u.press("Register a key")
+}
+
+func (u *person) givesPassword(password string) {
+	u.t.Helper()
+	u.types("User name", "alice")
+	u.types("Password", password)
+	u.press("Sign in")
+}
+
+func (u *person) signsOut() {
+	u.t.Helper()
+	u.press("Sign out")
+	u.sees("With a key alone")
+}
+
+// types replaces what is in the field with that label.
+func (u *person) types(label, text string) {
+	u.t.Helper()
+	u.goTo(label)
+	require.NoError(u.t, u.tab.eval(u.origin, "document.activeElement.select()", nil))
+	u.tab.do("Input.insertText", object{"text": text}, nil)
+}
+
+// press presses Enter on the button or link of that name.
+func (u *person) press(name string) {
+	u.t.Helper()
+	u.goTo(name)
+	u.tab.key("Enter", "Enter", 13, "\r")
+}
+
+// goTo presses Tab until the focus is where it should be.
+func (u *person) goTo(name string) {
+	u.t.Helper()
+	const focused = `(() => {
+		const e = document.activeElement;
+		return e.ariaLabel || e.labels?.[0]?.innerText || e.innerText || "";
+	})()`
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		var at string
+		if u.tab.eval(u.origin, focused, &at) == nil && at == name {
+			return
+		}
+		u.tab.key("Tab", "Tab", 9, "")
+	}
+	require.FailNow(u.t, "there is no way to reach it by keyboard", name)
+}
+
+func (u *person) sees(text string)    { u.t.Helper(); u.waits(text, true) }
+func (u *person) seesNot(text string) { u.t.Helper(); u.waits(text, false) }
+
+func (u *person) waits(text string, there bool) {
+	u.t.Helper()
+	var shown string
+	look := func(c *assert.CollectT) {
+		require.NoError(c, u.tab.eval(u.origin, "document.readyState === 'complete' ? document.body.innerText : ''", &shown))
+		require.NotEmpty(c, shown)
+		require.Equal(c, there, strings.Contains(shown, text), "%q in the page:\n%s", text, shown)
+	}
+	require.EventuallyWithT(u.t, look, patience, 20*time.Millisecond)
+}
+
+// web is the site, and a shop that has it in a frame.
+type web struct {
+	t      *testing.T
+	origin string
+	shop   string
+	file   string
+	log    bytes.Buffer
+
+	mu       sync.Mutex
+	requests []string
+}
+
+func newWeb(t *testing.T) *web {
+	t.Helper()
+	w := &web{t: t, file: filepath.Join(t.TempDir(), "signin.json")}
+	shop := httptest.NewServer(http.HandlerFunc(w.serveShop))
+	t.Cleanup(shop.Close)
+	w.shop = "http://shop.localhost" + port(shop.Listener)
+	server := httptest.NewUnstartedServer(nil)
+	w.origin = "http://login.localhost" + port(server.Listener)
+	log := slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+	s, err := newSite(config{Origin: w.origin, File: w.file, Embedders: []string{w.shop}, Log: log})
+	require.NoError(t, err)
+	server.Config.Handler = w.watch(s)
+	server.Start()
+	t.Cleanup(server.Close)
+	return w
+}
+
+func port(l net.Listener) string {
+	_, number, _ := net.SplitHostPort(l.Addr().String())
+	return ":" + number
+}
+
+func withoutTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}
+
+func (w *web) serveShop(rw http.ResponseWriter, _ *http.Request) {
+	rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+	fmt.Fprintf(rw, `<!DOCTYPE html><title>Shop</title><h1>Shop</h1>
+		<iframe title="Sign in" width="300" height="500" allow="publickey-credentials-get %[1]s" src="%[1]s/signin"></iframe>`, w.origin)
+}
+
+// watch records the requests of a handler.
+func (w *web) watch(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if !strings.HasPrefix(r.URL.Path, "/static/") { // they come in any order
+			w.mu.Lock()
+			w.requests = append(w.requests, w.describe(r, body))
+			w.mu.Unlock()
+		}
+		h.ServeHTTP(rw, r)
+	})
+}
+
+// describe tells what a request says, without what is random in it, and without the signature counter: Chromium's keys
+// also count what they sign unseen, to find out whether they have a credential.
+func (w *web) describe(r *http.Request, body []byte) string {
+	said := r.Method + " " + r.URL.Path
+	if strings.HasPrefix(r.URL.Path, "/keys/") {
+		said = r.Method + " /keys/ID/" + filepath.Base(r.URL.Path)
+	}
+	switch r.URL.Path {
+	case "/webauthn/register/options", "/webauthn/signin/options":
+		return said + " " + string(body)
+	case "/webauthn/register":
+		return said + " " + w.registration(body)
+	case "/webauthn/signin":
+		return said + " " + w.assertion(body)
+	}
+	return said
+}
+
+func (w *web) registration(body []byte) string {
+	p, err := protocol.ParseCredentialCreationResponseBytes(body)
+	if err != nil {
+		return err.Error()
+	}
+	att := p.Response.AttestationObject
+	return w.text(object{
+		"members": members(body), "clientData": w.clientData(p.Response.CollectedClientData), "format": att.Format,
+		"flags": att.AuthData.Flags, "aaguid": att.AuthData.AttData.AAGUID,
+		"extensions": att.AuthData.ExtData, "transports": p.Response.Transports, "results": p.ClientExtensionResults,
+		"attachment": p.AuthenticatorAttachment, "algorithm": p.Raw.AttestationResponse.PublicKeyAlgorithm,
+	})
+}
+
+func (w *web) assertion(body []byte) string {
+	p, err := protocol.ParseCredentialRequestResponseBytes(body)
+	if err != nil {
+		return err.Error()
+	}
+	data := p.Response.AuthenticatorData
+	return w.text(object{
+		"members": members(body), "clientData": w.clientData(p.Response.CollectedClientData),
+		"flags": data.Flags, "extensions": data.ExtData, "handle": len(p.Response.UserHandle),
+		"results": p.ClientExtensionResults, "attachment": p.AuthenticatorAttachment,
+	})
+}
+
+func (w *web) clientData(c protocol.CollectedClientData) protocol.CollectedClientData {
+	c.Challenge = fmt.Sprint(len(c.Challenge))
+	c.Origin = strings.ReplaceAll(c.Origin, w.origin, "SITE")
+	c.TopOrigin = strings.ReplaceAll(c.TopOrigin, w.shop, "SHOP")
+	return c
+}
+
+func (w *web) text(value any) string {
+	text, err := json.Marshal(value)
+	require.NoError(w.t, err)
+	return string(text)
+}
+
+// members are the names in a JSON text, in alphabetic order, without the values.
+func members(text []byte) any {
+	var value any
+	if json.Unmarshal(text, &value) != nil {
+		return nil
+	}
+	return names(value)
+}
+
+func names(value any) any {
+	from, ok := value.(map[string]any)
+	if !ok {
+		return fmt.Sprintf("%T", value)
+	}
+	to := map[string]any{}
+	for name, member := range from {
+		to[name] = names(member)
+	}
+	return to
+}
+
+// record returns what the site has got, said and kept.
+func (w *web) record() *record {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, err := openStore(w.file)
+	require.NoError(w.t, err)
+	for _, a := range s.Accounts {
+		require.Len(w.t, a.Handle, 32)
+		a.Handle, a.Password = nil, nil
+		a.Codes = a.Codes[:0:len(a.Codes)]
+		for _, k := range a.Keys {
+			require.WithinRange(w.t, k.LastUsed, k.Created, time.Now())
+			k.Created, k.LastUsed = time.Time{}, time.Time{}
+			c := &k.Credential
+			c.ID, c.PublicKey = nil, c.PublicKey[:10] // the rest of it is random
+			c.Authenticator.SignCount = 0
+			c.Attestation.ClientDataJSON, c.Attestation.ClientDataHash = nil, nil
+			c.Attestation.AuthenticatorData, c.Attestation.Object = nil, nil
+		}
+	}
+	return &record{requests: w.requests, log: w.log.String(), accounts: w.text(s.Accounts)}
+}
