@@ -1,0 +1,276 @@
+package model
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/keyfob-go/keyfob/ctap2"
+	"github.com/keyfob-go/keyfob/hid"
+	"github.com/keyfob-go/keyfob/virtual"
+)
+
+// bench is a desk in a bubble, with keys in a hub and a user who reads its State.
+type bench struct {
+	t    *testing.T
+	hub  virtual.Hub
+	desk *Desk
+	stop func()
+}
+
+// inBubble runs a test with a bench whose time passes when nothing else happens.
+func inBubble(t *testing.T, test func(*bench)) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{t: t}
+		b.desk = New(Source{Watch: b.hub.Watch, Open: b.hub.Open})
+		ctx, cancel := context.WithCancel(t.Context())
+		var err error
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			err = b.desk.Run(ctx)
+		}()
+		b.stop = func() {
+			cancel()
+			<-ended
+			require.ErrorIs(t, err, context.Canceled)
+		}
+		test(b)
+		b.stop()
+	})
+}
+
+func (b *bench) plug(config virtual.Config) *virtual.Authenticator {
+	b.t.Helper()
+	key, err := virtual.New(config)
+	require.NoError(b.t, err)
+	b.t.Cleanup(func() { key.Close() })
+	b.hub.Plug(key)
+	return key
+}
+
+// state is what the desk shows once it waits for somebody.
+func (b *bench) state() State {
+	synctest.Wait()
+	return b.desk.State()
+}
+
+// enter opens the last key.
+func (b *bench) enter() {
+	b.t.Helper()
+	keys := b.state().Keys
+	b.desk.Enter(keys[len(keys)-1])
+	require.NotNil(b.t, b.state().Open)
+}
+
+// answer answers the question that must be there.
+func (b *bench) answer(title, text string) {
+	b.t.Helper()
+	s := b.state()
+	require.NotNil(b.t, s.Question, "%+v", s.Notice)
+	require.Contains(b.t, s.Question.Title, title)
+	b.desk.Answer(s.Question, []byte(text))
+}
+
+func (b *bench) notice() Notice {
+	b.t.Helper()
+	s := b.state()
+	require.Nil(b.t, s.Task)
+	require.NotNil(b.t, s.Notice)
+	return *s.Notice
+}
+
+func withPIN() virtual.Config {
+	return virtual.Config{PIN: virtual.PINPolicy{Initial: []byte("1234")}}
+}
+
+// never is a user who does not touch the key.
+func never(ctx context.Context, _ virtual.Prompt) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+func TestResetHasTheKeyPluggedInAgain(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		config := withPIN()
+		config.Reset.Window = 10 * time.Second
+		key := b.plug(config)
+		b.enter()
+		time.Sleep(11 * time.Second)
+		b.desk.Reset()
+		b.answer("Reset", "reset")
+		require.Equal(t, "Unplug the key, and plug it in again.", b.state().Task.Progress)
+		b.hub.Unplug(key)
+		require.NotNil(t, b.state().Task)
+		b.hub.Plug(key)
+		require.Equal(t, Notice{Text: "The key is as good as new."}, b.notice())
+		s := b.state()
+		require.Equal(t, "virtual:2", s.Open.Key.Path)
+		require.False(t, s.Open.PINSet)
+	})
+}
+
+func TestResetSparesAnotherKey(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		config := withPIN()
+		config.Reset.Window = 10 * time.Second
+		key := b.plug(config)
+		b.enter()
+		time.Sleep(11 * time.Second)
+		b.desk.Reset()
+		b.answer("Reset", "reset")
+		b.state()
+		b.hub.Unplug(key)
+		config = withPIN()
+		config.AAGUID = ctap2.AAGUID{1}
+		b.plug(config)
+		require.Contains(t, b.notice().Text, "that is another key; nothing was reset")
+		require.True(t, b.state().Open.PINSet)
+	})
+}
+
+func TestWaitingForTheKeyToBePluggedInCanBeCancelled(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.plug(virtual.Config{Reset: virtual.ResetPolicy{Window: time.Second}})
+		b.enter()
+		time.Sleep(2 * time.Second)
+		b.desk.Reset()
+		b.answer("Reset", "reset")
+		b.state()
+		b.desk.Cancel()
+		require.Equal(t, Notice{Text: "Cancelled."}, b.notice())
+		b.enter() // it is free
+	})
+}
+
+func TestOneTaskAtATime(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.plug(virtual.Config{UserPresence: never})
+		b.enter()
+		b.desk.Reset()
+		b.desk.SetPIN()
+		b.answer("Reset", "reset")
+		require.Equal(t, "reset it", b.state().Task.Touch)
+		b.desk.Leave()
+		b.desk.ReadPasskeys()
+		require.Equal(t, "Resetting the key", b.state().Task.Name)
+	})
+}
+
+func TestEndOfTheProgramFreesTheKey(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		cancelled := false
+		b.plug(virtual.Config{UserPresence: func(ctx context.Context, p virtual.Prompt) error {
+			defer func() { cancelled = true }()
+			return never(ctx, p)
+		}})
+		b.enter()
+		b.desk.Reset()
+		b.answer("Reset", "reset")
+		require.NotEmpty(t, b.state().Task.Touch)
+		b.stop()
+		require.True(t, cancelled)
+		require.Nil(t, b.desk.State().Open)
+		for range b.desk.Changes() { // ends
+		}
+		b.desk.SetPIN() // does nothing
+		require.Nil(t, b.desk.State().Task)
+	})
+}
+
+func TestKeyThatIgnoresEverythingIsLeftNevertheless(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		mute := false
+		b.plug(virtual.Config{UserPresence: never, Faults: virtual.Faults{
+			IgnoreCancel: true,
+			Report: func(r *virtual.Report) {
+				if mute {
+					virtual.Silence(r)
+					return
+				}
+				r.Send(r.Data)
+			},
+		}})
+		b.enter()
+		b.desk.Reset()
+		b.answer("Reset", "reset")
+		require.NotEmpty(t, b.state().Task.Touch)
+		mute = true
+		b.desk.Cancel()
+		time.Sleep(10 * time.Second)
+		require.Equal(t, Notice{Text: "Cancelled."}, b.notice())
+	})
+}
+
+func TestPulledKeyEndsWhatIsDoneWithIt(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		key := b.plug(virtual.Config{UserPresence: never})
+		b.enter()
+		b.desk.Reset()
+		b.answer("Reset", "reset")
+		b.state()
+		b.hub.Unplug(key)
+		require.Equal(t, Notice{Text: "keyfob virtual key 1 was unplugged.", Failed: true}, b.notice())
+		s := b.state()
+		require.Empty(t, s.Keys)
+		require.Nil(t, s.Open)
+		b.desk.ReadPasskeys() // as a slow view may ask
+		require.True(t, b.notice().Failed)
+	})
+}
+
+func TestLateAnswerIsNone(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.plug(withPIN())
+		b.enter()
+		b.desk.ReadPasskeys()
+		old := b.state().Question
+		b.answer("PIN of", "4321")
+		require.Equal(t, "Wrong PIN.", b.state().Question.Complaint)
+		b.desk.Answer(old, []byte("4321")) // would cost another retry
+		b.desk.Decline(old)
+		require.Equal(t, "7 retries left.", b.state().Question.Detail)
+		b.desk.Decline(b.state().Question)
+		require.Equal(t, Notice{Text: "Cancelled."}, b.notice())
+		require.Equal(t, 7, b.state().Open.PINRetries)
+	})
+}
+
+func TestKeyThatMayNotBeUsed(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.desk.Enter(hid.Info{Path: "/dev/hidraw0", Err: fs.ErrPermission})
+		n := b.notice()
+		require.True(t, n.Failed)
+		require.Contains(t, n.Text, "permission denied")
+		require.NotEmpty(t, n.Hint)
+	})
+}
+
+func TestIdentify(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		winks := 0
+		b.plug(virtual.Config{Wink: func() { winks++ }})
+		b.desk.Identify(b.state().Keys[0])
+		require.Equal(t, "The key shows itself.", b.notice().Text)
+		require.Nil(t, b.state().Open)
+		b.enter()
+		b.desk.Identify(b.state().Keys[0])
+		require.Equal(t, "The key shows itself.", b.notice().Text)
+		require.Equal(t, 2, winks)
+	})
+}
+
+func TestSourceThatFails(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("no such system")
+	d := New(Source{Watch: func(context.Context) ([]hid.Info, <-chan hid.Event, error) { return nil, nil, broken }})
+	require.ErrorIs(t, d.Run(t.Context()), broken)
+	_, open := <-d.Changes()
+	require.False(t, open)
+}
