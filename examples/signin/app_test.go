@@ -66,8 +66,8 @@ func read(t *testing.T, file string) string {
 func buildKeyfob(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "keyfob")
-	cmd := exec.Command("go", "build", "-o", program, "./cmd/keyfob")
-	cmd.Dir = "../.."
+	cmd := exec.Command("go", "build", "-o", program, ".")
+	cmd.Dir = "../../cmd/keyfob" // which is a module of its own
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return program
