@@ -22,6 +22,10 @@ type desk struct {
 	turn   chan struct{} // of capacity 1; full while somebody waits for a touch
 }
 
+func newDesk(client *authenticator.Client, keys []*key) *desk {
+	return &desk{client, keys, make(chan struct{}, 1)}
+}
+
 // serve is an agent at a listener until ctx is done, and closes it.
 func (d *desk) serve(ctx context.Context, l net.Listener) error {
 	var connections sync.WaitGroup

@@ -15,24 +15,24 @@ import (
 // startAgent starts an agent and returns its socket.
 func startAgent(t *testing.T, u *person, keys ...*key) string {
 	t.Helper()
-	socket := filepath.Join(t.TempDir(), "agent")
-	l, err := net.Listen("unix", socket)
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "agent"))
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- (&desk{u.Client, keys, make(chan struct{}, 1)}).serve(ctx, l) }()
+	go func() { served <- newDesk(u.Client, keys).serve(ctx, l) }()
 	t.Cleanup(func() {
 		cancel()
-		require.ErrorIs(t, <-served, context.Canceled)
+		require.ErrorIs(t, <-served, context.Canceled, "although clients may still be connected")
 	})
-	return socket
+	return l.Addr().String()
 }
 
 func connectAgent(t *testing.T, u *person, keys ...*key) net.Conn {
 	t.Helper()
+	var conn net.Conn
+	t.Cleanup(func() { conn.Close() }) // after the agent has ended
 	conn, err := net.Dial("unix", startAgent(t, u, keys...))
 	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close() })
 	return conn
 }
 

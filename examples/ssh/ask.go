@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,26 +30,33 @@ func tell(e authenticator.Event) {
 }
 
 func askPIN(ctx context.Context, req *authenticator.PINRequest) ([]byte, error) {
-	question := fmt.Sprintf("PIN of %v: ", req.Key)
-	if req.Reason == authenticator.PINInvalid || req.Reason == authenticator.PINRepeated {
-		left, err := req.Retries(ctx)
-		if err != nil {
-			return nil, err
-		}
-		question = fmt.Sprintf("Wrong PIN, %d tries left. %s", left, question)
+	question, err := question(ctx, req)
+	if err != nil {
+		return nil, err
 	}
 	required, program := os.Getenv("SSH_ASKPASS_REQUIRE"), os.Getenv("SSH_ASKPASS")
 	tty := terminal()
 	switch {
 	case program != "" && required != "never" && (tty == nil || required == "force" || required == "prefer"):
-		if req.Reason == authenticator.PINRepeated {
-			return nil, errors.New(program + " gives the wrong PIN again") // and would do so for ever
-		}
 		return runAskpass(ctx, program, question)
 	case tty == nil:
 		return nil, fmt.Errorf("%w: no terminal to ask on, and no SSH_ASKPASS", authenticator.ErrPINRequired)
 	}
 	return readPIN(ctx, tty, question)
+}
+
+func question(ctx context.Context, req *authenticator.PINRequest) (string, error) {
+	text := fmt.Sprintf("PIN of %v: ", req.Key)
+	switch req.Reason {
+	case authenticator.PINInvalid, authenticator.PINRepeated:
+		left, err := req.Retries(ctx)
+		return fmt.Sprintf("Wrong PIN, %d tries left. %s", left, text), err
+	case authenticator.PINTooShort, authenticator.PINTooLong:
+		return "That can't be the PIN. " + text, nil
+	case authenticator.PINInsteadOfUV:
+		return "The security key did not recognize you. " + text, nil
+	}
+	return text, nil
 }
 
 func runAskpass(ctx context.Context, program, question string) ([]byte, error) {

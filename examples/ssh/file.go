@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+	"unicode"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -105,9 +107,16 @@ func isPadding(b []byte) bool {
 	return len(b) < block && bytes.Equal(b, []byte("\x01\x02\x03\x04\x05\x06\x07")[:len(b)])
 }
 
-// authorized returns the public key as a line of the file authorized_keys.
+// authorized returns the public key as a line of the file authorized_keys. The comment may come from a security key, which
+// must not add lines of its own.
 func (k *key) authorized() []byte {
-	return fmt.Appendf(bytes.TrimSuffix(ssh.MarshalAuthorizedKey(k.ssh), []byte("\n")), " %s\n", k.comment)
+	comment := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '_'
+		}
+		return r
+	}, k.comment)
+	return fmt.Appendf(bytes.TrimSuffix(ssh.MarshalAuthorizedKey(k.ssh), []byte("\n")), " %s\n", comment)
 }
 
 // write writes path and path.pub, none of which may exist.

@@ -48,6 +48,25 @@ func TestWriteKeepsWhatIsThere(t *testing.T) {
 	require.Equal(t, k, again)
 }
 
+// What a security key says becomes neither another line of authorized_keys nor a path.
+func TestNamesFromTheSecurityKeyAreHarmless(t *testing.T) {
+	t.Parallel()
+	k := newPerson(t, virtual.Config{}).enrol(t, kinds[0].algorithm, touchRequired)
+	k.comment = "ada's\nssh-rsa AAAA\x1b[2J"
+	require.Equal(t, strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(k.ssh)), "\n")+" ada's_ssh-rsa AAAA_[2J\n",
+		string(k.authorized()))
+
+	for _, c := range []struct{ application, user, want string }{
+		{"ssh:", "", "id_ecdsa_sk_rk"},
+		{"ssh:", "ada\x00\x00", "id_ecdsa_sk_rk_ada"},
+		{"ssh:work", "", "id_ecdsa_sk_rk_work"},
+		{"ssh:../../x", "a/b\\c:d\n\xff", "id_ecdsa_sk_rk_.._.._x_a_b_c_d__"},
+	} {
+		k.application = c.application
+		require.Equal(t, c.want, stored{k, []byte(c.user)}.fileName())
+	}
+}
+
 // The files are ssh-keygen's of OpenSSH 9.2: -t ecdsa-sk or ed25519-sk -C ada, on a key of package virtual.
 func TestParseKeyReadsKeygenFiles(t *testing.T) {
 	t.Parallel()

@@ -146,7 +146,7 @@ func defineAgent(f *flag.FlagSet) action {
 				keys = append(keys, r.key)
 			}
 		}
-		return listen(ctx, &desk{client, keys, make(chan struct{}, 1)}, *socket)
+		return listen(ctx, newDesk(client, keys), *socket)
 	}
 }
 

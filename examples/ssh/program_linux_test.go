@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -107,7 +108,12 @@ func TestProgramEnrolsListsAndDownloads(t *testing.T) {
 func TestProgramSigns(t *testing.T) {
 	t.Parallel()
 	p := newProgram(t)
-	mustRun(t, p.command(t, "enrol", "-f", "id"))
+	line := mustRun(t, p.command(t, "enrol", "-f", "id", "-no-touch-required", "-C", "ada lovelace"))
+	require.True(t, strings.HasSuffix(line, " ada lovelace\n"))
+	made, err := readKey(filepath.Join(p.dir, "id"))
+	require.NoError(t, err)
+	require.Zero(t, made.flags)
+
 	c := p.command(t, "sign", "-f", "id", "-n", "git")
 	c.Stdin = strings.NewReader("a commit")
 	require.True(t, strings.HasPrefix(mustRun(t, c), "-----BEGIN SSH SIGNATURE-----\n"))
@@ -122,6 +128,16 @@ func TestProgramTellsWrongPIN(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, string(out), "Wrong PIN, 7 tries left.")
 	require.NotContains(t, string(out), "6 tries left.")
+}
+
+func TestProgramHasNobodyToAsk(t *testing.T) {
+	t.Parallel()
+	c := newProgram(t).command(t, "list")
+	c.Env = append(c.Env, "SSH_ASKPASS_REQUIRE=never")
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // which has no terminal
+	out, err := c.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "no terminal to ask on")
 }
 
 func TestProgramIsAnAgent(t *testing.T) {
@@ -139,6 +155,10 @@ func TestProgramIsAnAgent(t *testing.T) {
 	variable, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err, "%s", &stderr)
 	require.Equal(t, "SSH_AUTH_SOCK=agent; export SSH_AUTH_SOCK;\n", variable)
+
+	socket, err := os.Stat(filepath.Join(p.dir, "agent"))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), socket.Mode().Perm(), "nobody else's")
 
 	list := exec.CommandContext(t.Context(), add, "-L")
 	list.Dir, list.Env = p.dir, append(os.Environ(), "SSH_AUTH_SOCK=agent")

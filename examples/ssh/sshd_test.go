@@ -39,12 +39,14 @@ func TestSSHDAcceptsOurSigner(t *testing.T) {
 				k := u.enrol(t, kind.algorithm, c.flags)
 				s := startSSHD(t, c.options+string(k.authorized()))
 				client, err := ssh.Dial("tcp", s.address, clientConfig(s.user, []ssh.Signer{&signer{t.Context(), u.Client, k}}))
+				if err == nil {
+					defer client.Close()
+				}
 				if c.refused {
 					require.ErrorContains(t, err, "unable to authenticate")
 					return
 				}
 				require.NoError(t, err)
-				defer client.Close()
 				session, err := client.NewSession()
 				require.NoError(t, err)
 				out, err := session.Output("echo welcome")

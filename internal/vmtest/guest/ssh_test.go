@@ -58,10 +58,6 @@ var sshCases = []struct {
 		name: "without touch", kind: "ed25519-sk",
 		keygen: []string{"-O", "no-touch-required"}, example: []string{"-no-touch-required"},
 	},
-	{
-		name: "for another application", kind: "ed25519-sk",
-		keygen: []string{"-O", "application=ssh:work"}, example: []string{"-application", "ssh:work"}, flags: ctap2.FlagUP,
-	},
 }
 
 // TestSSHResidentKeys has both programs make resident keys, and download all of them to files of the same names.
