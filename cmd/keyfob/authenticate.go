@@ -34,7 +34,7 @@ func authenticateCommand(inv *invocation) *cobra.Command {
 		Use:     "authenticate --rp ID",
 		Short:   "Have a key sign with its credentials.",
 		Args:    cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error { return a.check() },
+		PreRunE: func(*cobra.Command, []string) error { return checkSalts(a.salts) },
 		RunE:    inv.withKey(a.perform),
 	}
 	inv.forPIN(cmd)
@@ -60,11 +60,12 @@ func (a *authentication) setPublicKey(value string) error {
 	return nil
 }
 
-func (a *authentication) check() error {
-	if len(a.salts) > maxSalts {
+// checkSalts finds what no key would take.
+func checkSalts(salts [][]byte) error {
+	if len(salts) > maxSalts {
 		return usageError(fmt.Sprintf("--salt is there more than %d times", maxSalts))
 	}
-	for _, salt := range a.salts {
+	for _, salt := range salts {
 		if len(salt) != saltSize {
 			return usageError(fmt.Sprintf("--salt has %d bytes instead of %d", len(salt), saltSize))
 		}

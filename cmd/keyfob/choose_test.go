@@ -42,8 +42,8 @@ func TestNobodyTouchesOneOfSeveralKeys(t *testing.T) {
 	first, _ := plug(t, untouched())
 	second, _ := plug(t, untouched())
 	sys := keys(hid.Info{Path: first}, hid.Info{Path: second})
-	keyfobOn(t.Context(), sys, "info", "--timeout", "100ms").
-		requireFailure(t, exitTimeout, "Touch the security key to use\n", "not done within 100ms")
+	keyfobOn(t.Context(), sys, "info", "--timeout", "1s").
+		requireFailure(t, exitTimeout, "Touch the security key to use\n", "not done within 1s")
 }
 
 // Keys that cannot be opened are no choice, but the user hears of them.

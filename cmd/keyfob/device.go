@@ -29,17 +29,11 @@ func (inv *invocation) open(ctx context.Context) (*authenticator.Authenticator, 
 
 // openPlugged opens the key that is plugged in, or with several the one that the user touches.
 func (inv *invocation) openPlugged(ctx context.Context) (*authenticator.Authenticator, error) {
-	keys, err := inv.list()
+	keys, err := inv.plugged()
 	if err != nil {
-		return nil, listFailure(err)
+		return nil, err
 	}
-	usable := slices.DeleteFunc(slices.Clone(keys), func(key hid.Info) bool { return key.Err != nil })
-	switch {
-	case len(keys) == 0:
-		return nil, failuref(exitNoDevice, noKeyHint, "there is no key")
-	case len(usable) == 0:
-		return nil, keys[0].Err
-	case len(keys) == 1:
+	if len(keys) == 1 {
 		return inv.openKey(ctx, keys[0])
 	}
 	key, err := inv.choose(ctx)
@@ -53,15 +47,28 @@ func (inv *invocation) openPlugged(ctx context.Context) (*authenticator.Authenti
 	return inv.openKey(ctx, key.Key())
 }
 
+// plugged returns the keys that are plugged in, of which one can be used or more.
+func (inv *invocation) plugged() ([]hid.Info, error) {
+	keys, err := inv.list()
+	switch {
+	case err != nil:
+		return nil, listFailure(err)
+	case len(keys) == 0:
+		return nil, failuref(exitNoDevice, noKeyHint, "there is no key")
+	case !slices.ContainsFunc(keys, func(key hid.Info) bool { return key.Err == nil }):
+		return nil, keys[0].Err
+	}
+	return keys, nil
+}
+
 // choose lets the user touch one of the keys.
 func (inv *invocation) choose(ctx context.Context) (*authenticator.Authenticator, error) {
-	client := authenticator.Client{
-		UI: inv.ui(),
-		Watch: func(ctx context.Context) ([]hid.Info, <-chan hid.Event, error) {
-			return hid.WatchList(ctx, inv.list)
-		},
-	}
+	client := authenticator.Client{UI: inv.ui(), Watch: inv.watchPlugged}
 	return client.Select(ctx)
+}
+
+func (inv *invocation) watchPlugged(ctx context.Context) ([]hid.Info, <-chan hid.Event, error) {
+	return hid.WatchList(ctx, inv.list)
 }
 
 const noKeyHint = `plug a key in, or try the built-in one with "--device virtual"`
@@ -96,7 +103,11 @@ func (inv *invocation) virtualKey() (device, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := virtual.New(virtual.Config{StateFile: path})
+	config, err := savedConfig(path, "")
+	if err != nil {
+		return nil, stateFailure(err)
+	}
+	key, err := virtual.New(config)
 	if err != nil {
 		return nil, stateFailure(err)
 	}

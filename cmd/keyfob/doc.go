@@ -7,10 +7,14 @@
 //	keyfob register --rp example.org --user alice --json > credential.json
 //	keyfob authenticate --rp example.org --credential "$(jq -r .credentialId credential.json)" \
 //		--public-key "$(jq -r .publicKey credential.json)"
-//	keyfob pin set | pin change | pin retries
+//	keyfob derive --rp example.org --credential ID --salt B64URL
+//	keyfob pin set | pin change | pin retries | pin min-length 6 | pin force-change
+//	keyfob config always-uv on | config enterprise | config long-touch
 //	keyfob reset | wink | ping
 //	keyfob helper [--origin ORIGIN]
-//	keyfob virtual serve --unix PATH
+//	keyfob virtual serve --unix PATH [--preset NAME]
+//	keyfob virtual new FILE [--preset NAME]
+//	keyfob trace FILE
 //	keyfob install-tools DIR
 //	keyfob fido2-token | fido2-cred | fido2-assert
 //	keyfob completion bash | zsh | fish | powershell
@@ -25,7 +29,7 @@
 //
 // The virtual key needs no hardware and touches itself, so it protects nothing. It keeps its credentials in the file
 // that the environment variable KEYFOB_VIRTUAL_STATE names, else in keyfob/virtual-key in the user's configuration
-// directory. One process at a time may use it.
+// directory, which "keyfob virtual new" can make for a key of another class. One process at a time may use it.
 //
 // # Input and output
 //
@@ -71,7 +75,7 @@
 // --trace FILE writes down every report that goes to the key and back, with the times, for bug reports: whoever gets
 // the file can have keyfob talk to it as if it were the key. PINs and secrets are encrypted in it, and what identifies
 // a person (relying parties, accounts, credentials, public keys, signatures) is replaced by random bytes or letters of
-// the same length, so the file can be shown to anybody. With --trace-raw they stay, and only their owner should read
+// the same length, so the file can be shown to anybody. "keyfob trace FILE" shows what was said. With --trace-raw they stay, and only their owner should read
 // the file.
 //
 // # Exit status

@@ -82,8 +82,8 @@ func TestNoPermissionForASocket(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	device, _ := plug(t, untouched())
-	keyfob(t, registering(device, "--timeout", "50ms")...).
-		requireFailure(t, exitTimeout, "Touch "+device, "not done within 50ms", "hint: repeat")
+	keyfob(t, registering(device, "--timeout", "1s")...).
+		requireFailure(t, exitTimeout, "Touch "+device, "not done within 1s", "hint: repeat")
 	keyfob(t, "info", "--device", device).requireOK(t) // the key is free again
 }
 

@@ -12,7 +12,8 @@ import (
 
 func pinCommand(inv *invocation) *cobra.Command {
 	return family("pin", "Set or change the PIN of a key, or see how it stands.",
-		pinSetCommand(inv), pinChangeCommand(inv), pinRetriesCommand(inv))
+		pinSetCommand(inv), pinChangeCommand(inv), pinRetriesCommand(inv),
+		pinMinLengthCommand(inv), pinForceChangeCommand(inv))
 }
 
 func pinSetCommand(inv *invocation) *cobra.Command {

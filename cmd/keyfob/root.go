@@ -87,10 +87,10 @@ func rootCommand(inv *invocation) *cobra.Command {
 		&cobra.Group{ID: credentialGroup, Title: "credentials"},
 		&cobra.Group{ID: programGroup, Title: "for other programs"},
 	)
-	add(root, keyGroup, listCommand(inv), doctorCommand(inv), infoCommand(inv), pinCommand(inv), resetCommand(inv),
-		winkCommand(inv), pingCommand(inv))
-	add(root, credentialGroup, registerCommand(inv), authenticateCommand(inv))
-	add(root, programGroup, helperCommand(inv), virtualCommand(inv), installToolsCommand(inv))
+	add(root, keyGroup, listCommand(inv), doctorCommand(inv), infoCommand(inv), pinCommand(inv),
+		configCommand(inv), resetCommand(inv), winkCommand(inv), pingCommand(inv))
+	add(root, credentialGroup, registerCommand(inv), authenticateCommand(inv), deriveCommand(inv))
+	add(root, programGroup, helperCommand(inv), virtualCommand(inv), traceCommand(inv), installToolsCommand(inv))
 	root.AddCommand(versionCommand(inv))
 	return root
 }

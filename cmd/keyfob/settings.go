@@ -66,6 +66,11 @@ func (inv *invocation) completeDevice(*cobra.Command, []string, string) ([]strin
 // forPIN adds the flags of a command that may need a PIN.
 func (inv *invocation) forPIN(cmd *cobra.Command) {
 	inv.forKey(cmd)
+	inv.forGivenPIN(cmd)
+}
+
+// forGivenPIN adds the flags that say where to read a PIN.
+func (inv *invocation) forGivenPIN(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&inv.pinFile, "pin-file", "", "read the PIN from the first line of `FILE`")
 	f.Func("pin-fd", "read the PIN from the first line of file descriptor `N`", inv.setPINFD)

@@ -188,8 +188,8 @@ func TestTimeoutWhileThePINIsAskedFor(t *testing.T) {
 	s := newScreen(t)
 	sys := keys()
 	sys.terminal = s.open
-	keyfobOn(t.Context(), sys, registering(device, "--uv", "--timeout", "50ms")...).
-		requireFailure(t, exitTimeout, "PIN of ", "not done within 50ms")
+	keyfobOn(t.Context(), sys, registering(device, "--uv", "--timeout", "1s")...).
+		requireFailure(t, exitTimeout, "PIN of ", "not done within 1s")
 	require.True(t, s.echoes())
 }
 
@@ -240,7 +240,7 @@ func TestNobodyWritesThePIN(t *testing.T) {
 	defer r.Close()
 	fd, err := unix.Dup(int(r.Fd())) // which keyfob takes over
 	require.NoError(t, err)
-	keyfobOn(t.Context(), keys(), registering(device, "--uv", "--timeout", "50ms", "--pin-fd", fmt.Sprint(fd))...).
+	keyfobOn(t.Context(), keys(), registering(device, "--uv", "--timeout", "1s", "--pin-fd", fmt.Sprint(fd))...).
 		requireFailure(t, exitTimeout)
 }
 

@@ -18,11 +18,12 @@ type serving struct {
 	unix    string
 	uhid    bool
 	state   string
+	preset  virtual.Preset
 	verbose bool
 }
 
 func virtualCommand(inv *invocation) *cobra.Command {
-	return family("virtual", "Be a security key.", virtualServeCommand(inv))
+	return family("virtual", "Be a security key.", virtualServeCommand(inv), virtualNewCommand(inv))
 }
 
 func virtualServeCommand(inv *invocation) *cobra.Command {
@@ -38,6 +39,7 @@ func virtualServeCommand(inv *invocation) *cobra.Command {
 	f.StringVar(&v.unix, "unix", "", "serve at the Unix-domain socket `PATH`; others use the key as unix:PATH")
 	f.BoolVar(&v.uhid, "uhid", false, "be a /dev/hidraw device of this machine (Linux, as root)")
 	f.StringVar(&v.state, "state", "", "keep credentials and PIN in `FILE` (default: forget them at the end)")
+	presetVar(cmd, &v.preset)
 	f.BoolVar(&v.verbose, "verbose", false, "say what the key is asked for")
 	return cmd
 }
@@ -51,7 +53,11 @@ func (v *serving) check() error {
 
 // serve lasts until it is cancelled, which is no error.
 func (v *serving) serve(ctx context.Context, inv *invocation) (output, error) {
-	key, err := virtual.New(v.config(inv))
+	config, err := v.config(inv)
+	if err != nil {
+		return nil, failuref(exitError, "check --state and --preset", "%w", err)
+	}
+	key, err := virtual.New(config)
 	if err != nil {
 		return nil, failuref(exitError, "check --state", "%w", err)
 	}
@@ -63,8 +69,8 @@ func (v *serving) serve(ctx context.Context, inv *invocation) (output, error) {
 	return nil, serveFailure(err)
 }
 
-func (v *serving) config(inv *invocation) virtual.Config {
-	c := virtual.Config{StateFile: v.state}
+func (v *serving) config(inv *invocation) (virtual.Config, error) {
+	c, err := savedConfig(v.state, v.preset)
 	if v.verbose {
 		c.UserPresence = func(_ context.Context, p virtual.Prompt) error {
 			fmt.Fprintf(inv.stderr, "touch: %v %s\n", p.Command, printable(p.RPID))
@@ -72,7 +78,7 @@ func (v *serving) config(inv *invocation) virtual.Config {
 		}
 		c.Wink = func() { fmt.Fprintln(inv.stderr, "wink") }
 	}
-	return c
+	return c, err
 }
 
 func (v *serving) run(ctx context.Context, inv *invocation, key *virtual.Authenticator) error {
