@@ -123,12 +123,6 @@ func (inv *invocation) client() authenticator.Client {
 	return authenticator.Client{Watch: inv.watchDevice, Open: inv.openPath}
 }
 
-func (inv *invocation) watchDevice(ctx context.Context) (present []hid.Info, events <-chan hid.Event, err error) {
-	none := make(chan hid.Event)
-	context.AfterFunc(ctx, func() { close(none) })
-	return []hid.Info{{Path: inv.device}}, none, nil
-}
-
 func (inv *invocation) openPath(path string) (io.ReadWriteCloser, error) {
 	if path == virtualDevice {
 		return inv.virtualKey()

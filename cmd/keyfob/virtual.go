@@ -20,6 +20,7 @@ type serving struct {
 	state   string
 	preset  virtual.Preset
 	verbose bool
+	manual  bool
 }
 
 func virtualCommand(inv *invocation) *cobra.Command {
@@ -40,6 +41,7 @@ func virtualServeCommand(inv *invocation) *cobra.Command {
 	f.BoolVar(&v.uhid, "uhid", false, "be a /dev/hidraw device of this machine (Linux, as root)")
 	f.StringVar(&v.state, "state", "", "keep credentials and PIN in `FILE` (default: forget them at the end)")
 	presetVar(cmd, &v.preset)
+	f.BoolVar(&v.manual, "manual", false, "touch it by a line on standard input, such as Enter (default: it touches itself)")
 	f.BoolVar(&v.verbose, "verbose", false, "say what the key is asked for")
 	return cmd
 }
@@ -53,7 +55,7 @@ func (v *serving) check() error {
 
 // serve lasts until it is cancelled, which is no error.
 func (v *serving) serve(ctx context.Context, inv *invocation) (output, error) {
-	config, err := v.config(inv)
+	config, err := v.config(ctx, inv)
 	if err != nil {
 		return nil, failuref(exitError, "check --state and --preset", "%w", err)
 	}
@@ -69,12 +71,19 @@ func (v *serving) serve(ctx context.Context, inv *invocation) (output, error) {
 	return nil, serveFailure(err)
 }
 
-func (v *serving) config(inv *invocation) (virtual.Config, error) {
+func (v *serving) config(ctx context.Context, inv *invocation) (virtual.Config, error) {
 	c, err := savedConfig(v.state, v.preset)
+	if v.manual {
+		c.UserPresence = touchByLines(ctx, inv.stdin)
+	}
 	if v.verbose {
-		c.UserPresence = func(_ context.Context, p virtual.Prompt) error {
+		touched := c.UserPresence
+		c.UserPresence = func(ctx context.Context, p virtual.Prompt) error {
 			fmt.Fprintf(inv.stderr, "touch: %v %s\n", p.Command, printable(p.RPID))
-			return nil
+			if touched == nil {
+				return nil
+			}
+			return touched(ctx, p)
 		}
 		c.Wink = func() { fmt.Fprintln(inv.stderr, "wink") }
 	}
@@ -82,8 +91,12 @@ func (v *serving) config(inv *invocation) (virtual.Config, error) {
 }
 
 func (v *serving) run(ctx context.Context, inv *invocation, key *virtual.Authenticator) error {
+	user := "touches itself"
+	if v.manual {
+		user = "each line of its input touches it"
+	}
 	announce := func(where string) {
-		fmt.Fprintf(inv.stderr, "keyfob: the virtual key is ready at %s and touches itself\n", where)
+		fmt.Fprintf(inv.stderr, "keyfob: the virtual key is ready at %s and %s\n", where, user)
 	}
 	if v.uhid {
 		before, _ := inv.list()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,11 +17,17 @@ import (
 // startServing runs "virtual serve" until stop is called, which returns its result.
 func startServing(t *testing.T, args ...string) (device string, stderr *console, stop func() result) {
 	t.Helper()
+	return startServingReading(t, nil, args...)
+}
+
+// startServingReading is startServing with a standard input.
+func startServingReading(t *testing.T, stdin io.Reader, args ...string) (device string, stderr *console, stop func() result) {
+	t.Helper()
 	old, _ := plug(t, virtual.Config{}) // skips the test where there are no such sockets
 	path := old[len("unix:"):] + "2"
 	ctx, cancel := context.WithCancel(t.Context())
 	sys, stderr := keys(), &console{}
-	sys.stderr = stderr
+	sys.stdin, sys.stderr = stdin, stderr
 	ended := make(chan result, 1)
 	go func() { ended <- keyfobOn(ctx, sys, append([]string{"virtual", "serve", "--unix", path}, args...)...) }()
 	stderr.waitFor(t, "keyfob: the virtual key is ready at unix:"+path)
