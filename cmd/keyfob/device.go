@@ -168,6 +168,10 @@ func (inv *invocation) notify(e authenticator.Event) {
 		inv.display.done()
 	case authenticator.EventProcessing:
 		inv.display.done()
+	case authenticator.EventProgress:
+		inv.display.progress(e.Done, e.Total)
+	case authenticator.EventUVFailed:
+		fmt.Fprintf(inv.stderr, "%s did not recognize you\n", inv.nameOf(e.Key))
 	case authenticator.EventDropped:
 		fmt.Fprintf(inv.stderr, "%s cannot be used: %s\n", inv.nameOf(e.Key), printable(e.Err.Error()))
 	}

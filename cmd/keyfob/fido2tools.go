@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -83,7 +82,7 @@ func (dir toolFolder) install(program string) error {
 	}
 	for _, link := range missing {
 		if err := os.Symlink(program, link); err != nil {
-			return fmt.Errorf("install-tools: %w", err)
+			return failuref(exitError, "", "install-tools: %w", err)
 		}
 	}
 	return nil

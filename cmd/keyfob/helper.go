@@ -118,7 +118,7 @@ func (h *helping) openLog() (log *slog.Logger, closeFile func() error, err error
 // client is for ceremonies over the keys that the command line means: one, or all.
 func (inv *invocation) client() authenticator.Client {
 	if inv.device == "" {
-		return authenticator.Client{}
+		return authenticator.Client{Watch: inv.watchPlugged}
 	}
 	return authenticator.Client{Watch: inv.watchDevice, Open: inv.openPath}
 }

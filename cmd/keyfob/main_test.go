@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"net"
 	"os"
@@ -87,7 +88,7 @@ func keys(list ...hid.Info) system {
 }
 
 // keyfob runs the command without keys and without a terminal.
-func keyfob(t *testing.T, args ...string) result {
+func keyfob(t testing.TB, args ...string) result {
 	t.Helper()
 	return keyfobOn(t.Context(), keys(), args...)
 }
@@ -114,7 +115,7 @@ func (r result) requireFailure(t *testing.T, status int, says ...string) {
 }
 
 // requireOK checks that a command worked.
-func (r result) requireOK(t *testing.T) result {
+func (r result) requireOK(t testing.TB) result {
 	t.Helper()
 	require.Equal(t, exitOK, r.status, r.stderr)
 	return r
@@ -135,12 +136,13 @@ func decodeObject(t *testing.T, line string) (v map[string]any) {
 }
 
 // plug serves a virtual key at a socket and returns its --device.
-func plug(t *testing.T, c virtual.Config) (device string, key *virtual.Authenticator) {
+func plug(t testing.TB, c virtual.Config) (device string, key *virtual.Authenticator) {
 	t.Helper()
 	key, err := virtual.New(c)
 	require.NoError(t, err)
-	dir, err := os.MkdirTemp("", "keyfob") // a socket's path must be shorter than t.TempDir's may be
-	require.NoError(t, err)
+	// A socket's path must be shorter than t.TempDir's may be, and always as long as that of others, for tables.
+	dir := filepath.Join(os.TempDir(), "keyfob-"+rand.Text()[:10])
+	require.NoError(t, os.Mkdir(dir, 0o700))
 	path := filepath.Join(dir, "key")
 	l, err := net.Listen("unixpacket", path)
 	if err != nil {
@@ -171,7 +173,7 @@ func accept(ctx context.Context, serving *sync.WaitGroup, l net.Listener, key *v
 }
 
 // pinFile returns a file with the given text.
-func pinFile(t *testing.T, text string) string {
+func pinFile(t testing.TB, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pin")
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))

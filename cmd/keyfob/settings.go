@@ -33,6 +33,7 @@ const (
 // forAll adds the flags that every command has.
 func (inv *invocation) forAll(root *cobra.Command) {
 	f := root.PersistentFlags()
+	f.BoolP("help", "h", false, "show what the command does, and its flags")
 	f.BoolVar(&inv.json, "json", false, "write the result as one line of JSON")
 	f.Var(&inv.color, "color", "use colours `WHEN`: auto (if it is a terminal, and NO_COLOR is not set), always, never")
 	root.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(colorModes, cobra.ShellCompDirectiveNoFileComp))

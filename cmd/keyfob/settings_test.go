@@ -99,6 +99,7 @@ flags:
 flags of every command:
       --color WHEN   use colours WHEN: auto (if it is a terminal, and NO_COLOR is not set),
                      always, never (default auto)
+  -h, --help         show what the command does, and its flags
       --json         write the result as one line of JSON
 `, keyfob(t, "help", "ping").requireOK(t).stdout)
 }
