@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,8 +24,10 @@ import (
 type app struct {
 	t       *testing.T
 	tab     *tab
+	user    *person // at the window that asks for the PIN
 	program string
-	top     string // origin of the page in the tab
+	site    string // its origin, and of none but it come requests
+	top     string // the origin of the page in the tab
 	touches atomic.Bool
 	sockets map[string]string
 	helper  *exec.Cmd
@@ -36,22 +36,29 @@ type app struct {
 
 	mu      sync.Mutex
 	asking  map[string]int // the contexts that wait, by request
-	answers []any          // to the questions for a PIN
-	asked   []string       // reasons and retries of those questions
+	pending object         // the answer to the open question, without its value
 }
 
 const pin = "1234"
 
-func newApp(t *testing.T, tab *tab, top string) *app {
+func newApp(t *testing.T, tab *tab, site string) *app {
 	t.Helper()
-	a := &app{t: t, tab: tab, top: top, program: buildKeyfob(t), sockets: map[string]string{}, asking: map[string]int{}}
+	a := &app{
+		t: t, tab: tab, site: site, top: site, program: buildKeyfob(t),
+		sockets: map[string]string{}, asking: map[string]int{},
+	}
 	for _, name := range []string{desk, pocket} {
 		a.sockets[name] = a.serveKey(filepath.Join(t.TempDir(), "key"))
 	}
-	tab.bound = a.take
-	tab.do("Runtime.addBinding", object{"name": "keyfobCall"}, nil)
+	tab.bind("keyfobCall", a.take)
 	script := read(t, "testdata/preload.js") + read(t, "../helper-js/webauthn.js")
 	tab.do("Page.addScriptToEvaluateOnNewDocument", object{"source": script}, nil)
+	window := tab.open(t)
+	window.bind("pinAnswer", a.answer)
+	file, err := filepath.Abs("testdata/pin.html")
+	require.NoError(t, err)
+	window.visit("file://" + file)
+	a.user = &person{t: t, tab: window, origin: "file://"}
 	t.Cleanup(a.stop)
 	return a
 }
@@ -114,7 +121,7 @@ func (a *app) plug(key string) {
 		return
 	}
 	a.stop()
-	a.helper = exec.Command(a.program, "helper", "--device", a.sockets[key])
+	a.helper = exec.Command(a.program, "helper", "--origin", a.site, "--device", a.sockets[key])
 	a.helper.Stderr = os.Stderr
 	to, err := a.helper.StdinPipe()
 	require.NoError(a.t, err)
@@ -135,16 +142,30 @@ func (a *app) stop() {
 	a.helper = nil
 }
 
-// cannotVerify has the user give a wrong PIN, and then give up.
-func (a *app) cannotVerify() { a.expect("4321", nil) }
+func (a *app) verify(act func()) {
+	act()
+	a.givePIN("8 tries left.", pin)
+}
 
-// canVerify has the user give a wrong PIN, and then the right one.
-func (a *app) canVerify() { a.expect("4321", pin) }
+// mistype gives a wrong PIN, and then up.
+func (a *app) mistype(act func()) {
+	act()
+	a.givePIN("8 tries left.", "4321")
+	a.user.sees("That PIN was wrong. 7 tries left.")
+	a.user.press("Cancel")
+}
 
-func (a *app) expect(answers ...any) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.answers = answers
+// retry gives a wrong PIN, and then the right one.
+func (a *app) retry(act func()) {
+	act()
+	a.givePIN("7 tries left.", "4321")
+	a.givePIN("That PIN was wrong. 6 tries left.", pin)
+}
+
+func (a *app) givePIN(question, answer string) {
+	a.user.sees(question)
+	a.user.types("PIN of your key", answer)
+	a.user.press("OK")
 }
 
 // take passes on what a frame asks. Its origin is the browser's word, not the frame's.
@@ -180,16 +201,18 @@ func (a *app) listen(from io.Reader, ended chan<- struct{}) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		var m struct {
-			Type, ID, Of, Ask, Reason string
-			Question, Retries         int
+			Type, ID, Of string
+			Question     int
 		}
 		if json.Unmarshal(lines.Bytes(), &m) != nil {
 			return
 		}
 		switch {
 		case m.Type == "question":
-			value := a.answer(fmt.Sprint(m.Ask, " ", m.Reason, " ", m.Retries))
-			a.send(object{"type": "answer", "id": m.ID, "question": m.Question, "value": value})
+			a.mu.Lock()
+			a.pending = object{"type": "answer", "id": m.ID, "question": m.Question}
+			a.mu.Unlock()
+			a.user.tab.eval(a.user.origin, "ask("+lines.Text()+")", nil)
 		case (m.Type == "result" || m.Type == "error") && m.Of == "":
 			a.mu.Lock()
 			context := a.asking[m.ID]
@@ -200,20 +223,10 @@ func (a *app) listen(from io.Reader, ended chan<- struct{}) {
 	}
 }
 
-func (a *app) answer(question string) any {
+// answer passes on what the user has typed in the window.
+func (a *app) answer(_ int, _, payload string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.asked = append(a.asked, question)
-	if len(a.answers) == 0 {
-		return pin
-	}
-	answer := a.answers[0]
-	a.answers = a.answers[1:]
-	return answer
-}
-
-func (a *app) questions() string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return strings.Join(a.asked, ", ")
+	a.pending["value"] = json.RawMessage(payload)
+	a.send(a.pending)
 }

@@ -23,7 +23,7 @@ type browser struct {
 	mu      sync.Mutex
 	count   int
 	waiting map[int]chan message
-	events  func(message)
+	events  map[string]func(message) // by session
 }
 
 type message struct {
@@ -69,7 +69,7 @@ func startBrowser(t *testing.T) *browser {
 	require.NoError(t, cmd.Start())
 	toRead.Close()
 	fromWrite.Close()
-	b := &browser{to: toWrite, waiting: map[int]chan message{}, events: func(message) {}}
+	b := &browser{to: toWrite, waiting: map[int]chan message{}, events: map[string]func(message){}}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -108,7 +108,9 @@ func (b *browser) dispatch(m message) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if m.ID == 0 {
-		b.events(m)
+		if event := b.events[m.Session]; event != nil {
+			event(m)
+		}
 		return
 	}
 	b.waiting[m.ID] <- m
@@ -165,16 +167,17 @@ type object map[string]any
 func (b *browser) open(t *testing.T) *tab {
 	t.Helper()
 	tab := &tab{browser: b, t: t, contexts: map[int]string{}}
-	b.mu.Lock()
-	b.events = tab.event
-	b.mu.Unlock()
 	var target struct{ TargetID string }
 	require.NoError(t, b.call("", "Target.createTarget", object{"url": "about:blank"}, &target))
 	var attached struct{ SessionID string }
 	require.NoError(t, b.call("", "Target.attachToTarget", object{"targetId": target.TargetID, "flatten": true}, &attached))
 	tab.session = attached.SessionID
+	b.mu.Lock()
+	b.events[tab.session] = tab.event
+	b.mu.Unlock()
 	tab.do("Page.enable", nil, nil)
 	tab.do("Runtime.enable", nil, nil)
+	tab.do("Emulation.setFocusEmulationEnabled", object{"enabled": true}, nil) // its window is in front
 	return tab
 }
 
@@ -199,7 +202,7 @@ func (tab *tab) event(m message) {
 		ExecutionContextID int
 		Payload            string
 	}
-	if json.Unmarshal(m.Params, &params) != nil || m.Session != tab.session {
+	if json.Unmarshal(m.Params, &params) != nil {
 		return
 	}
 	switch m.Method {
@@ -251,6 +254,15 @@ func (tab *tab) evalIn(context int, expression string, value any) error {
 		return nil
 	}
 	return json.Unmarshal(out.Result.Value, value)
+}
+
+// bind gives the tab's pages a function, which passes a text to do, with the context and the origin that it comes from.
+func (tab *tab) bind(name string, do func(context int, origin, payload string)) {
+	tab.t.Helper()
+	tab.mu.Lock()
+	tab.bound = do
+	tab.mu.Unlock()
+	tab.do("Runtime.addBinding", object{"name": name}, nil)
 }
 
 // visit opens an address.

@@ -30,9 +30,17 @@ func (n *native) plug(key string) {
 	n.last = key
 }
 
-func (n *native) cannotVerify() { n.verified(false) }
+func (n *native) verify(act func()) { act() }
 
-func (n *native) canVerify() { n.verified(true) }
+func (n *native) mistype(act func()) {
+	n.verified(false)
+	act()
+}
+
+func (n *native) retry(act func()) {
+	n.verified(true)
+	act()
+}
 
 func (n *native) verified(is bool) {
 	n.tab.do("WebAuthn.setUserVerified", object{"authenticatorId": n.keys[n.last], "isUserVerified": is}, nil)
