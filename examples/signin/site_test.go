@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -200,6 +200,10 @@ func TestAnswersAreGoodForOnce(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, v.json("/webauthn/signin", response, nil))
 	require.Equal(t, http.StatusOK, v.json("/webauthn/signin/options", object{"way": withoutName}, nil))
 	require.Equal(t, http.StatusForbidden, v.json("/webauthn/signin", response, nil), "another challenge")
+	response, err = v.answer(withoutName, "")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusForbidden, v.json("/webauthn/signin", object{}, nil))
+	require.Equal(t, http.StatusBadRequest, v.json("/webauthn/signin", response, nil), "after another answer")
 }
 
 func TestAnswersComeInTime(t *testing.T) {
@@ -296,6 +300,8 @@ func TestBackupCodeWithoutPassword(t *testing.T) {
 	v.post("/signout")
 	require.Contains(t, v.post("/signin", "name", "alice", "password", "correct horse"), "is wrong")
 	require.Contains(t, v.post("/lost", "name", "alice", "code", code), "You are signed in")
+	v.post("/signout")
+	require.Contains(t, v.post("/lost", "name", "alice", "code", code), "wrong or used")
 }
 
 func TestSessionChangesWithItsUser(t *testing.T) {
@@ -305,6 +311,7 @@ func TestSessionChangesWithItsUser(t *testing.T) {
 	before := *v.cookie
 	v.join("alice")
 	require.NotEqual(t, before.Value, v.cookie.Value)
+	require.Len(t, v.site.sessions, 1)
 	require.True(t, v.cookie.HttpOnly)
 	after := *v.cookie
 	v.cookie = &before
@@ -335,7 +342,8 @@ func TestRequestsThatMakeNoSense(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, v.json("/webauthn/register/options", object{"name": long}, nil))
 	require.Equal(t, http.StatusBadRequest, v.json("/webauthn/signin/options", object{"way": "charm"}, nil))
 	require.Equal(t, http.StatusBadRequest, v.json("/webauthn/register", object{}, nil))
-	require.Equal(t, http.StatusBadRequest, v.json("/webauthn/signin", object{"name": strings.Repeat(long, 1100)}, nil))
+	big := object{"way": withoutName, "name": strings.Repeat(long, 1100)}
+	require.Equal(t, http.StatusBadRequest, v.json("/webauthn/signin/options", big, nil))
 	for _, way := range []string{"/webauthn/register", "/webauthn/signin"} {
 		require.Equal(t, http.StatusOK, v.json(way+"/options", object{"name": "x", "way": withoutName}, nil))
 		require.Equal(t, http.StatusForbidden, v.json(way, object{"id": 1}, nil))
@@ -359,10 +367,32 @@ func TestAccountsOutliveTheProcess(t *testing.T) {
 	v.site = next
 	require.Equal(t, http.StatusOK, v.signin(withoutName, ""))
 	require.NotContains(t, v.page("/"), "never used")
-	file, err := http.Dir(filepath.Dir(s.config.File)).Open("accounts")
-	require.NoError(t, err)
-	defer file.Close()
-	text, err := io.ReadAll(file)
+	text, err := os.ReadFile(s.config.File)
 	require.NoError(t, err)
 	require.NotContains(t, string(text), "correct horse")
+}
+
+func TestSessionsEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		v := newVisitor(t, newTestSite(t))
+		v.join("alice")
+		v.register("Key")
+		time.Sleep(stay - time.Second)
+		require.Contains(t, v.page("/"), "You are signed in")
+		time.Sleep(2 * time.Second)
+		require.NotContains(t, v.page("/"), "You are signed in")
+		v.post("/signin", "name", "alice", "password", "correct horse")
+		time.Sleep(visit + time.Second)
+		_, err := v.answer(secondFactor, "")
+		require.ErrorContains(t, err, "no credential", "the password is forgotten")
+	})
+}
+
+func TestDamagedFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "accounts")
+	require.NoError(t, os.WriteFile(file, []byte("{"), 0o600))
+	_, err := newSite(config{Origin: origin, File: file})
+	require.Error(t, err)
 }
