@@ -29,6 +29,21 @@ func tell(e authenticator.Event) {
 	}
 }
 
+// once returns a UI that does not ask for a PIN again that was right.
+func once(ui *authenticator.UI) *authenticator.UI {
+	var known []byte
+	asking := *ui
+	asking.PIN = func(ctx context.Context, req *authenticator.PINRequest) ([]byte, error) {
+		if known == nil || req.Reason != authenticator.PINNeeded {
+			pin, err := ui.PIN(ctx, req)
+			known = bytes.Clone(pin)
+			return pin, err
+		}
+		return bytes.Clone(known), nil
+	}
+	return &asking
+}
+
 func askPIN(ctx context.Context, req *authenticator.PINRequest) ([]byte, error) {
 	question, err := question(ctx, req)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -19,6 +18,7 @@ type enrolment struct {
 	algorithm   cose.Algorithm // ES256 or EdDSA; not every security key has the latter
 	application string         // the RP ID, which begins with "ssh:"
 	user        string         // tells resident keys apart; at most 32 bytes
+	replace     bool           // a resident key of the same application and user
 	flags       byte
 }
 
@@ -38,6 +38,11 @@ func enrol(ctx context.Context, client *authenticator.Client, e enrolment) (*key
 	}
 	rand.Read(o.ClientDataHash)
 	copy(o.User.ID, e.user)
+	if o.ResidentKey && !e.replace {
+		if err := wouldReplace(ctx, a, o); err != nil {
+			return nil, err
+		}
+	}
 	if o.ResidentKey {
 		o.CredProtect = ctap2.CredProtectUVOptionalWithID // who finds the security key can't list what it opens
 	}
@@ -87,38 +92,4 @@ func (k *key) find(ctx context.Context, client *authenticator.Client) (*authenti
 		client = only(client, found[0].Key)
 	}
 	return client.Select(ctx)
-}
-
-// stored is a key that its security key can be asked for: a resident one.
-type stored struct {
-	*key
-	user []byte
-}
-
-// residents returns the resident keys of the security key that the user chooses. It asks for the PIN.
-func residents(ctx context.Context, client *authenticator.Client) (all []stored, err error) {
-	a, err := client.Select(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer a.Close()
-	list, err := a.Credentials(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, rp := range list.RelyingParties {
-		if !strings.HasPrefix(rp.RP.ID, "ssh:") || rp.Truncated {
-			continue
-		}
-		for _, c := range rp.Credentials {
-			flags := byte(touchRequired | resident)
-			if c.CredProtect == ctap2.CredProtectUVRequired {
-				flags |= verifyRequired
-			}
-			if k, err := newKey(c.PublicKey, rp.RP.ID, flags, c.ID); err == nil { // else it is none that SSH knows
-				all = append(all, stored{k, c.User.ID})
-			}
-		}
-	}
-	return all, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io/fs"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,6 +34,38 @@ func TestResidents(t *testing.T) {
 	got, err := residents(t.Context(), u.Client)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
+}
+
+func TestEnrolReplacesOnlyWhatItMay(t *testing.T) {
+	t.Parallel()
+	u := newPerson(t, virtual.Config{})
+	e := enrolment{algorithm: cose.ES256, application: "ssh:", user: "ada", flags: touchRequired | resident}
+	made, err := enrol(t.Context(), u.Client, e)
+	require.NoError(t, err)
+	u.touches.Store(0)
+	e.algorithm = cose.EdDSA
+	_, err = enrol(t.Context(), u.Client, e)
+	require.ErrorIs(t, err, fs.ErrExist)
+	require.Zero(t, u.touches.Load(), "nobody has to touch what comes to nothing")
+
+	for _, other := range []enrolment{
+		{algorithm: cose.ES256, application: "ssh:", user: "bob", flags: touchRequired | resident},
+		{algorithm: cose.ES256, application: "ssh:work", user: "ada", flags: touchRequired | resident},
+		{algorithm: cose.ES256, application: "ssh:", user: "ada", flags: touchRequired}, // it isn't stored
+	} {
+		_, err = enrol(t.Context(), u.Client, other)
+		require.NoError(t, err)
+	}
+	e.replace = true
+	again, err := enrol(t.Context(), u.Client, e)
+	require.NoError(t, err)
+	all, err := residents(t.Context(), u.Client)
+	require.NoError(t, err)
+	require.Len(t, all, 3)
+	for _, r := range all {
+		require.NotEqual(t, made.handle, r.handle)
+	}
+	require.Contains(t, all, stored{again, append([]byte("ada"), make([]byte, 29)...)})
 }
 
 // A security key may list a credential of an algorithm that nobody here knows.

@@ -20,8 +20,6 @@ import (
 	"strings"
 	"syscall"
 
-	"golang.org/x/crypto/ssh"
-
 	"github.com/keyfob-go/keyfob/authenticator"
 	"github.com/keyfob-go/keyfob/cose"
 	"github.com/keyfob-go/keyfob/hid"
@@ -32,6 +30,9 @@ func main() {
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "ssh:", err)
+		if authenticator.KindOf(err) != authenticator.KindOther {
+			fmt.Fprintln(os.Stderr, "hint:", authenticator.AdviceOn(err).Hint)
+		}
 		os.Exit(authenticator.AdviceOn(err).ExitStatus)
 	}
 }
@@ -78,9 +79,12 @@ func defineEnrol(f *flag.FlagSet) action {
 	user := f.String("user", "", "`NAME` tells resident keys of one application apart")
 	store := f.Bool("resident", false, "store the key on the security key, to be found by list and download")
 	verify := f.Bool("verify-required", false, "want the PIN, or a fingerprint, for every signature")
+	replace := f.Bool("replace", false, "replace a resident key of the same application and user")
 	silent := f.Bool("no-touch-required", false, "sign without a touch; servers refuse that unless they are told")
 	return func(ctx context.Context, client *authenticator.Client, _ []string) error {
-		e := enrolment{algorithm: algorithms[*kind], application: *application, user: *user, flags: touchRequired}
+		e := enrolment{
+			algorithm: algorithms[*kind], application: *application, user: *user, replace: *replace, flags: touchRequired,
+		}
 		if e.algorithm == 0 || !strings.HasPrefix(e.application, "ssh:") || len(e.user) > 32 {
 			return errors.New("wrong -t, -application or -user")
 		}
@@ -96,6 +100,7 @@ func defineEnrol(f *flag.FlagSet) action {
 		if _, err := os.Lstat(*path); err == nil { // before the user touches anything
 			return fmt.Errorf("%s: %w", *path, fs.ErrExist)
 		}
+		client.UI = once(client.UI) // it has two questions to the security key
 		k, err := enrol(ctx, client, e)
 		if err != nil {
 			return err
@@ -190,26 +195,4 @@ func defineDownload(f *flag.FlagSet) action {
 		}
 		return nil
 	}
-}
-
-// fileName is the one that ssh-keygen -K gives the key.
-func (r stored) fileName() string {
-	name := "id_ecdsa_sk_rk"
-	if r.ssh.Type() == ssh.KeyAlgoSKED25519 {
-		name = "id_ed25519_sk_rk"
-	}
-	for _, part := range []string{strings.TrimPrefix(r.application, "ssh:"), strings.TrimRight(string(r.user), "\x00")} {
-		if part != "" {
-			name += "_" + part
-		}
-	}
-	return strings.Map(harmless, name)
-}
-
-// harmless keeps what a security key says from being a path.
-func harmless(r rune) rune {
-	if r <= ' ' || r == '/' || r == '\\' || r == ':' || r > '~' {
-		return '_'
-	}
-	return r
 }

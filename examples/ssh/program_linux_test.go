@@ -97,12 +97,17 @@ func TestProgramEnrolsListsAndDownloads(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, made, downloaded)
 
-	for _, args := range [][]string{{"enrol", "-f", "id"}, {"download"}} {
+	again := []string{"enrol", "-f", "other", "-resident", "-application", "ssh:work", "-user", "ada"}
+	for _, args := range [][]string{{"enrol", "-f", "id"}, again, {"download"}} {
 		out, err := p.command(t, args[0], args[1:]...).CombinedOutput()
 		require.Error(t, err)
 		require.Contains(t, string(out), "exists")
 		require.NotContains(t, string(out), "to register")
 	}
+	mustRun(t, p.command(t, again[0], append(again[1:], "-replace")...))
+	out, err := p.command(t, "enrol", "-f", "third", "-resident").CombinedOutput()
+	require.NoError(t, err)
+	require.Equal(t, 1, strings.Count(string(out), "PIN of "), "it is asked for once")
 }
 
 func TestProgramSigns(t *testing.T) {
@@ -138,6 +143,7 @@ func TestProgramHasNobodyToAsk(t *testing.T) {
 	out, err := c.CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "no terminal to ask on")
+	require.Contains(t, string(out), "hint: repeat the request where it can ask for the PIN")
 }
 
 func TestProgramIsAnAgent(t *testing.T) {
