@@ -30,10 +30,7 @@ func main() {
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "ssh:", err)
-		if authenticator.KindOf(err) != authenticator.KindOther {
-			fmt.Fprintln(os.Stderr, "hint:", authenticator.AdviceOn(err).Hint)
-		}
-		os.Exit(authenticator.AdviceOn(err).ExitStatus)
+		os.Exit(1)
 	}
 }
 

@@ -32,7 +32,7 @@ func TestCtrlCEndsTheQuestion(t *testing.T) {
 	c := s.start(t, newProgram(t).command(t, "list"))
 	s.answer(t, "PIN of ", "\x03")
 	require.Error(t, c.Wait())
-	require.Equal(t, 6, c.ProcessState.ExitCode(), "cancelled: not killed, which would leave the terminal without an echo")
+	require.Equal(t, 1, c.ProcessState.ExitCode(), "it was not killed, which would leave the terminal without an echo")
 }
 
 // screen is a terminal.
