@@ -259,7 +259,7 @@ func (d *Desk) leaveIfGone() {
 	if !gone {
 		return
 	}
-	name := KeyName(d.key.Key())
+	name := d.keyName()
 	d.close()
 	d.update(func(s *State) { s.Notice = &Notice{Text: name + " was unplugged.", Failed: true} })
 }
@@ -274,7 +274,7 @@ func (d *Desk) close() {
 
 // Enter opens a key to manage it. Other programs may have to wait meanwhile.
 func (d *Desk) Enter(key hid.Info) {
-	d.start(task{name: "Opening " + KeyName(key), run: func(ctx context.Context) error { return d.open(ctx, key) }})
+	d.start(task{name: "Opening " + keyName(key), run: func(ctx context.Context) error { return d.open(ctx, key) }})
 }
 
 // Leave closes the key.
@@ -342,6 +342,12 @@ type named struct {
 // Info returns which key it is.
 func (n named) Info() hid.Info { return n.key }
 
+// keyName names the open key.
+func (d *Desk) keyName() string {
+	s := d.State()
+	return s.NameOf(d.key.Key())
+}
+
 const refreshTimeout = time.Second
 
 // refresh brings what is known of the open key up to date after a task, also one that was cancelled.
@@ -353,14 +359,14 @@ func (d *Desk) refresh(ctx context.Context) error {
 	defer cancel()
 	info := d.key.Info()
 	set, _ := info.Option("clientPin")
-	retries := -1
+	left, locked := -1, false
 	if set {
 		var err error
-		if retries, _, err = d.key.PINRetries(ctx); err != nil {
+		if left, locked, err = d.key.PINRetries(ctx); err != nil {
 			return err
 		}
 	}
-	d.updateOpen(func(o *Open) { o.Info, o.PINSet, o.PINRetries = info, set, retries })
+	d.updateOpen(func(o *Open) { o.Info, o.PINSet, o.PINRetries, o.PINLocked = info, set, left, locked })
 	return nil
 }
 

@@ -76,6 +76,7 @@ func (b *bench) answer(title, text string) {
 	require.NotNil(b.t, s.Question, "%+v", s.Notice)
 	require.Contains(b.t, s.Question.Title, title)
 	b.desk.Answer(s.Question, []byte(text))
+	synctest.Wait()
 }
 
 func (b *bench) notice() Notice {
@@ -131,6 +132,7 @@ func TestResetSparesAnotherKey(t *testing.T) {
 		config.AAGUID = ctap2.AAGUID{1}
 		b.plug(config)
 		require.Contains(t, b.notice().Text, "that is another key; nothing was reset")
+		b.enter()
 		require.True(t, b.state().Open.PINSet)
 	})
 }
@@ -210,11 +212,10 @@ func TestKeyThatIgnoresEverythingIsLeftNevertheless(t *testing.T) {
 
 func TestPulledKeyEndsWhatIsDoneWithIt(t *testing.T) {
 	inBubble(t, func(b *bench) {
-		key := b.plug(virtual.Config{UserPresence: never})
+		key := b.plug(virtual.Config{})
 		b.enter()
 		b.desk.Reset()
-		b.answer("Reset", "reset")
-		b.state()
+		require.NotNil(t, b.state().Question)
 		b.hub.Unplug(key)
 		require.Equal(t, Notice{Text: "keyfob virtual key 1 was unplugged.", Failed: true}, b.notice())
 		s := b.state()
@@ -232,11 +233,13 @@ func TestLateAnswerIsNone(t *testing.T) {
 		b.desk.ReadPasskeys()
 		old := b.state().Question
 		b.answer("PIN of", "4321")
-		require.Equal(t, "Wrong PIN.", b.state().Question.Complaint)
-		b.desk.Answer(old, []byte("4321")) // would cost another retry
+		asked := b.state().Question
+		require.Equal(t, "Wrong PIN.", asked.Complaint)
+		b.desk.Answer(old, []byte("0000")) // would cost another retry
 		b.desk.Decline(old)
-		require.Equal(t, "7 retries left.", b.state().Question.Detail)
-		b.desk.Decline(b.state().Question)
+		require.Same(t, asked, b.state().Question)
+		require.Equal(t, "7 retries left.", asked.Detail)
+		b.desk.Cancel()
 		require.Equal(t, Notice{Text: "Cancelled."}, b.notice())
 		require.Equal(t, 7, b.state().Open.PINRetries)
 	})
@@ -273,4 +276,85 @@ func TestSourceThatFails(t *testing.T) {
 	require.ErrorIs(t, d.Run(t.Context()), broken)
 	_, open := <-d.Changes()
 	require.False(t, open)
+}
+
+func TestFingerprintMayStayWithoutAName(t *testing.T) {
+	for name, refuse := range map[string]func(d *Desk){
+		"declined":  func(d *Desk) { d.Decline(d.State().Question) },
+		"cancelled": (*Desk).Cancel,
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(b *bench) {
+				config := virtual.PresetBiometric.Config()
+				config.PIN.Initial = []byte("1234")
+				b.plug(config)
+				b.enter()
+				b.desk.AddFingerprint()
+				b.answer("PIN of", "1234")
+				require.Equal(t, &Task{Name: "Adding a fingerprint"}, b.state().Task, "it wants no touch any more")
+				refuse(b.desk)
+				require.False(t, b.notice().Failed)
+				require.Len(t, b.state().Open.Fingerprints, 1)
+				require.Equal(t, "Finger 1", b.state().Open.Fingerprints[0].Name)
+			})
+		})
+	}
+}
+
+// With two keys of one kind, it must be clear which one is about to be reset.
+func TestKeysOfOneNameAreToldApart(t *testing.T) {
+	t.Parallel()
+	one := hid.Info{Path: "/dev/hidraw1", Manufacturer: "Yubico", Product: "YubiKey"}
+	two, other := one, hid.Info{Path: "/dev/hidraw3"}
+	two.Path = "/dev/hidraw2"
+	s := State{Keys: []hid.Info{one, other}}
+	require.Equal(t, "Yubico YubiKey", s.NameOf(one))
+	require.Equal(t, "/dev/hidraw3", s.NameOf(other))
+	s.Keys = append(s.Keys, two)
+	require.Equal(t, "Yubico YubiKey at /dev/hidraw1", s.NameOf(one))
+	require.Equal(t, "Yubico YubiKey at /dev/hidraw2", s.NameOf(two))
+}
+
+func TestPINLocksAndBlocks(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		config := withPIN()
+		config.PIN.Retries = 4
+		key := b.plug(config)
+		b.enter()
+		b.desk.ReadPasskeys()
+		for _, wrong := range []string{"0001", "0002", "0003"} {
+			b.answer("PIN of", wrong)
+		}
+		require.Contains(t, b.notice().Text, "unplug the key and plug it in again")
+		require.Equal(t, "locked until plugged in again", b.state().Open.PINState())
+		b.hub.Unplug(key)
+		b.hub.Plug(key)
+		b.enter()
+		require.Equal(t, "set, 1 retry left", b.state().Open.PINState())
+		b.desk.ReadPasskeys()
+		b.answer("PIN of", "0004")
+		require.Contains(t, b.notice().Text, "only a reset of the key")
+		require.Equal(t, "blocked: only a reset helps", b.state().Open.PINState())
+	})
+}
+
+func TestResetSaysWhatIsLostAndWhatTouchItWants(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		config := withPIN()
+		config.Version, config.Reset.LongTouch, config.UserPresence = virtual.CTAP23, true, never
+		b.plug(config)
+		b.enter()
+		b.desk.Reset()
+		require.Contains(t, b.state().Question.Detail, "every credential on it")
+		b.desk.Decline(b.state().Question)
+		b.notice()
+		b.desk.ReadPasskeys()
+		b.answer("PIN of", "1234")
+		b.desk.Reset()
+		require.Contains(t, b.state().Question.Detail, "its passkeys (0) and every other credential")
+		b.answer("Reset", "reset")
+		s := b.state()
+		require.Equal(t, "reset it", s.Task.Touch)
+		require.Equal(t, "It wants a touch of several seconds.", s.Task.Progress)
+	})
 }

@@ -34,7 +34,7 @@ func (d *Desk) changePIN(ctx context.Context, wanted *authenticator.NewPINReques
 		return err
 	}
 	old, err := d.ask(ctx, &Question{
-		Kind: AskSecret, Title: "Present PIN of " + KeyName(d.key.Key()), Detail: retries(left) + " left.",
+		Kind: AskSecret, Title: "Present PIN of " + d.keyName(), Detail: retries(left) + " left.",
 	})
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (d *Desk) changePIN(ctx context.Context, wanted *authenticator.NewPINReques
 
 // askPIN is the PIN callback of the key's UI.
 func (d *Desk) askPIN(ctx context.Context, r *authenticator.PINRequest) ([]byte, error) {
-	q := &Question{Kind: AskSecret, Title: "PIN of " + KeyName(r.Key)}
+	q := &Question{Kind: AskSecret, Title: "PIN of " + d.keyName()}
 	if left, err := r.Retries(ctx); err == nil {
 		q.Detail = retries(left) + " left."
 	}
@@ -72,7 +72,7 @@ func (d *Desk) askPIN(ctx context.Context, r *authenticator.PINRequest) ([]byte,
 // askNewPIN is the NewPIN callback of the key's UI. It asks until the PIN was typed the same way twice.
 func (d *Desk) askNewPIN(ctx context.Context, r *authenticator.NewPINRequest) ([]byte, error) {
 	q := Question{
-		Kind: AskSecret, Title: "New PIN of " + KeyName(r.Key), Detail: fmt.Sprintf("At least %d characters.", r.MinLength),
+		Kind: AskSecret, Title: "New PIN of " + d.keyName(), Detail: fmt.Sprintf("At least %d characters.", r.MinLength),
 	}
 	if r.Policy {
 		q.Detail += " The key refuses simple ones."
@@ -125,6 +125,8 @@ func (o *Open) PINState() string {
 		return "not set"
 	case o.PINRetries == 0:
 		return "blocked: only a reset helps"
+	case o.PINLocked:
+		return "locked until plugged in again"
 	case o.Info.ForcePINChange:
 		return "must be changed"
 	case o.PINRetries > 0:

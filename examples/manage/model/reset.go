@@ -28,7 +28,7 @@ func (d *Desk) Reset() {
 }
 
 func (d *Desk) confirmReset(ctx context.Context) error {
-	q := Question{Title: "Reset " + KeyName(d.key.Key()) + "?", Detail: d.losses() + " Type " + resetWord + " to go on."}
+	q := Question{Title: "Reset " + d.keyName() + "?", Detail: d.losses() + " Type " + resetWord + " to go on."}
 	for {
 		answer, err := d.askText(ctx, q)
 		if err != nil || answer == resetWord {
@@ -77,6 +77,7 @@ func (d *Desk) resetReplugged(ctx context.Context) error {
 				return err
 			}
 			if d.key.Info().AAGUID != aaguid {
+				d.close()
 				return fmt.Errorf("%w: that is another key; nothing was reset", authenticator.ErrInvalidResponse)
 			}
 			d.updateTask(func(t *Task) { t.Progress = "" })

@@ -27,7 +27,8 @@ type Open struct {
 	Info *ctap2.Info // what it says about itself
 
 	PINSet     bool
-	PINRetries int // wrong PINs until it blocks; -1: unknown
+	PINRetries int  // wrong PINs until it blocks; -1: unknown
+	PINLocked  bool // until the key is unplugged and plugged in again
 
 	Passkeys     []Passkey
 	PasskeysRead bool // Passkeys and PasskeyRoom are known
@@ -124,8 +125,17 @@ func clean(s string) string {
 	}, s)
 }
 
-// KeyName names a key to people: by its maker and product, or else by where it is.
-func KeyName(key hid.Info) string {
+// NameOf names a key to people: by its maker and product, and also by where it is if there is another one like it.
+func (s *State) NameOf(key hid.Info) string {
+	for _, other := range s.Keys {
+		if other.Path != key.Path && keyName(other) == keyName(key) {
+			return keyName(key) + " at " + key.Path
+		}
+	}
+	return keyName(key)
+}
+
+func keyName(key hid.Info) string {
 	if name := strings.TrimSpace(key.Manufacturer + " " + key.Product); name != "" {
 		return name
 	}

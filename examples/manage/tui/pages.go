@@ -59,7 +59,7 @@ func (p *program) page() page {
 func (p *program) keysPage() page {
 	pg := page{title: "Security keys", empty: "Plug in a security key."}
 	for _, k := range p.state.Keys {
-		r := row{name: model.KeyName(k), value: k.Path, keys: []key{
+		r := row{name: p.state.NameOf(k), value: k.Path, keys: []key{
 			{"enter", "manage", func() { p.desk.Enter(k) }},
 			{"i", "identify", func() { p.desk.Identify(k) }},
 		}}
@@ -73,7 +73,7 @@ func (p *program) keysPage() page {
 
 func (p *program) keyPage(o *model.Open) page {
 	return page{
-		title: model.KeyName(o.Key),
+		title: p.state.NameOf(o.Key),
 		rows: []row{
 			p.way("Passkeys", passkeys(o), o.HasPasskeys(), atPasskeys),
 			p.way("Fingerprints", fingerprints(o), o.HasFingerprints(), atFingerprints),

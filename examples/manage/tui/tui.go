@@ -151,6 +151,9 @@ func (p *program) decide(k string) {
 }
 
 func (p *program) command(k string) {
+	if p.state.Notice != nil {
+		p.desk.Dismiss()
+	}
 	switch k {
 	case "up", "k":
 		p.move(-1)
@@ -174,11 +177,9 @@ func (p *program) command(k string) {
 func (p *program) back() {
 	switch p.place {
 	case atKeys:
-		p.desk.Dismiss()
 	case atKey:
 		p.desk.Leave()
 	default:
-		p.desk.Dismiss()
 		p.place = atKey
 	}
 }
@@ -187,7 +188,6 @@ func (p *program) back() {
 func (p *program) use(name string) {
 	for _, k := range p.keys() {
 		if k.name == name || k.name == "enter" && (name == "right" || name == "l") {
-			p.desk.Dismiss()
 			k.do()
 			return
 		}

@@ -61,8 +61,10 @@ func TestKeysComeAndGo(t *testing.T) {
 	m.golden("two_keys")
 	m.types("virtual:2", down)
 	m.sees("> keyfob virtual key 2")
+	plug(t, hub, virtual.Config{})
+	m.sees("virtual:3")
 	hub.Unplug(first) // the selected one stays selected
-	m.sees("> keyfob virtual key 2")
+	m.golden("one_pulled")
 	m.types("> keyfob virtual key 2", enter)
 	m.sees("About this key")
 	m.golden("u2f_key")
@@ -192,9 +194,9 @@ func TestPINIsSetAndChanged(t *testing.T) {
 	m.sees("(7 retries left)", "> PIN             set, 7 retries left")
 	m.golden("pin_not_changed")
 	m.types("enter change", enter)
-	m.types("Present PIN", "1234"+enter)
-	m.types("New PIN of", "567890"+enter)
-	m.types("The new PIN again", "567890"+enter)
+	m.types("Present PIN", "\x1b[200~1234\x1b[201~"+enter) // pasted
+	m.types("New PIN of", "Schlüssel"+enter)
+	m.types("The new PIN again", "Schlüssel!"+"\x7f"+enter)
 	m.sees("The PIN is set.", "> PIN             set, 8 retries left")
 }
 

@@ -53,7 +53,7 @@ func (p *program) View() tea.View {
 func (p *program) trail() string {
 	words := []string{" keyfob"}
 	if p.place > atKey {
-		words = append(words, model.KeyName(p.state.Open.Key))
+		words = append(words, p.state.NameOf(p.state.Open.Key))
 	}
 	return strings.Join(append(words, p.page().title), " › ")
 }
@@ -172,7 +172,7 @@ func (p *program) say(most int, style ansi.Style, texts ...string) []string {
 	}
 	if len(lines) > most {
 		lines = lines[:most]
-		lines[most-1] = cut(lines[most-1]+" …", p.width)
+		lines[most-1] += " …" // in the margin
 	}
 	for i := range lines {
 		lines[i] = style.Styled(lines[i])
