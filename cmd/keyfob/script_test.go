@@ -27,6 +27,8 @@ var update = flag.Bool("update", false, "write what commands print into the scri
 //	status N                                                     the exit status that it had
 //	input FILE                                                   what the next keyfob reads
 //	let NAME PATH                                                set $NAME to a member of its JSON: assertions.0.signature
+//	[!] same A B                                                 compare what let has set
+//	bytes N                                                      how many bytes of output the last keyfob wrote
 //
 // Files of the script are named as $WORK/FILE. In what keyfob printed, "unix:NAME" stands for the key, and "<base64>" for 16
 // bytes or more, which are others each time.
@@ -47,6 +49,8 @@ func TestScripts(t *testing.T) {
 			"status": scripted((*desk).requireStatus),
 			"input":  scripted((*desk).input),
 			"let":    scripted((*desk).let),
+			"same":   scripted((*desk).same),
+			"bytes":  scripted((*desk).requireBytes),
 		},
 	})
 }
@@ -156,4 +160,16 @@ func (d *desk) let(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("no %s in %s", args[1], d.stdout)
 	}
 	ts.Setenv(args[0], fmt.Sprint(value))
+}
+
+func (d *desk) same(ts *testscript.TestScript, not bool, args []string) {
+	if (args[0] == args[1]) == not {
+		ts.Fatalf("%s and %s", args[0], args[1])
+	}
+}
+
+func (d *desk) requireBytes(ts *testscript.TestScript, _ bool, args []string) {
+	if fmt.Sprint(len(d.stdout)) != args[0] {
+		ts.Fatalf("%d bytes, want %s", len(d.stdout), args[0])
+	}
 }

@@ -76,7 +76,7 @@ func (c *conversation) add(m ctaphid.Message) {
 		c.finish(c.waiting[open], &m)
 		c.waiting = slices.Delete(c.waiting, open, open+1)
 	case m.Command != ctaphid.CommandKeepalive: // U2F's tell nothing
-		c.say(m.Time, m, plainText(m))
+		c.say(m.Time, m, direction(m)+" "+describe(m))
 	}
 }
 
@@ -120,7 +120,7 @@ func (p *playback) CBOR(_ context.Context, _ []byte, keepalive func(status byte)
 	}
 	p.at = p.answer.Time
 	if p.answer.Command != ctaphid.CommandCBOR {
-		return nil, errors.New(plainText(*p.answer))
+		return nil, errors.New(describe(*p.answer))
 	}
 	return p.answer.Data, nil
 }
@@ -131,20 +131,24 @@ func (p *playback) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// plainText is what there is to say of a message that is not CTAP2's.
-func plainText(m ctaphid.Message) string {
-	direction := ">"
+func direction(m ctaphid.Message) string {
 	if m.FromDevice {
-		direction = "<"
+		return "<"
 	}
-	text := fmt.Sprintf("%s %v, %d bytes", direction, m.Command, len(m.Data))
-	switch size := len(m.Data); {
+	return ">"
+}
+
+// describe is what there is to say of a message that is not CTAP2's.
+func describe(m ctaphid.Message) string {
+	size := len(m.Data)
+	text := fmt.Sprintf("%v, %d bytes", m.Command, size)
+	switch {
 	case m.Command == ctaphid.CommandError && size == 1:
-		text = fmt.Sprintf("%s %v", direction, ctaphid.Error(m.Data[0]))
+		return ctaphid.Error(m.Data[0]).Error()
 	case m.Command == ctaphid.CommandMsg && m.FromDevice && size >= 2:
-		text += fmt.Sprintf(", %v", ctap1.StatusWord(m.Data[size-2])<<8|ctap1.StatusWord(m.Data[size-1]))
+		return fmt.Sprintf("%s, %v", text, ctap1.StatusWord(m.Data[size-2])<<8|ctap1.StatusWord(m.Data[size-1]))
 	case m.Command == ctaphid.CommandMsg && size >= 4:
-		text += fmt.Sprintf(", instruction %#02x", m.Data[1])
+		return fmt.Sprintf("%s, instruction %#02x", text, m.Data[1])
 	}
 	return text
 }
