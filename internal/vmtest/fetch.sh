@@ -119,6 +119,7 @@ fetch_luks() {
 	# systemd itself would want many packages more than its one program here does.
 	luks=$work/luks
 	needs=$(apt-cache depends --recurse --important cryptsetup-bin libsystemd-shared | grep '^[a-z0-9]' | grep -v '^debconf')
+	[ -n "$needs" ] || { echo "fetch.sh: apt knows no cryptsetup-bin (apt-get update?)" >&2; exit 1; }
 	# shellcheck disable=SC2086 # a list of packages
 	unpack "$work/unpacked" systemd $needs
 	mkdir "$luks"

@@ -21,6 +21,8 @@ func TestLUKS(t *testing.T) {
 	for _, name := range []string{"cryptsetup", "systemd-cryptenroll"} {
 		require.NoError(t, m.program(m.path(name), "bin/"+name))
 	}
+	const plugin = "libcryptsetup-token-systemd-fido2.so" // by which cryptsetup opens such volumes itself
+	require.NoError(t, m.program(m.path(plugin), "lib/x86_64-linux-gnu/cryptsetup/"+plugin))
 	luks := filepath.Join(t.TempDir(), "luks")
 	build(t, "linux", "build", "-o", luks, "./examples/luks")
 	require.NoError(t, m.program(luks, "bin/luks"))
