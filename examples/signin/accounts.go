@@ -112,38 +112,40 @@ func (s *site) codes(r *request) (answer, error) {
 // changeKey renames, disables, enables or removes a key.
 func (s *site) changeKey(r *request) (answer, error) {
 	id, _ := base64.RawURLEncoding.DecodeString(r.PathValue("id"))
-	k := r.account.keyWith(id)
-	if k == nil {
+	if r.account.keyWith(id) == nil {
 		return answer{}, problem{http.StatusNotFound, "This key is not registered any more."}
 	}
-	var err error
-	name, notice := r.PostFormValue("name"), ""
-	switch r.PathValue("change") {
-	case "name":
-		notice = "The key is renamed."
-		if !validName(name) {
-			return answer{}, problem{http.StatusBadRequest, "Give the key a name of 1 to 64 characters."}
-		}
-		k.Name = name
-	case "disable":
-		notice = "The key is disabled."
-		err = r.account.change(func(a *account) { a.keyWith(id).Disabled = true })
-	case "enable":
-		notice = "The key is enabled."
-		k.Disabled = false
-	case "remove":
-		notice = "The key is removed."
-		err = r.account.change(func(a *account) {
-			a.Keys = slices.DeleteFunc(a.Keys, func(other *key) bool { return other.ID() == k.ID() })
-		})
-	default:
-		err = problem{http.StatusNotFound, "Keys cannot do that."}
+	do, notice := keyChange(r.PathValue("change"), r.PostFormValue("name"))
+	if do == nil {
+		return answer{}, problem{http.StatusBadRequest, notice}
 	}
+	name := r.account.keyWith(id).Name
+	err := r.account.change(func(a *account) { do(a, a.keyWith(id)) })
 	if err != nil {
 		return answer{}, err
 	}
-	s.log.Info("key changed", "user", r.account.Name, "key", k.Name, "change", r.PathValue("change"))
+	s.log.Info("key changed", "user", r.account.Name, "key", name, "change", r.PathValue("change"))
 	return s.changed(r, notice)
+}
+
+// keyChange returns a change and what the user is told of it, or nil and why it cannot be.
+func keyChange(change, name string) (do func(*account, *key), notice string) {
+	switch change {
+	case "name":
+		if !validName(name) {
+			return nil, "Give the key a name of 1 to 64 characters."
+		}
+		return func(_ *account, k *key) { k.Name = name }, "The key is renamed."
+	case "disable":
+		return func(_ *account, k *key) { k.Disabled = true }, "The key is disabled."
+	case "enable":
+		return func(_ *account, k *key) { k.Disabled = false }, "The key is enabled."
+	case "remove":
+		return func(a *account, k *key) {
+			a.Keys = slices.DeleteFunc(a.Keys, func(other *key) bool { return other == k })
+		}, "The key is removed."
+	}
+	return nil, "Keys cannot do that."
 }
 
 // change makes a change that must leave the user a way in.

@@ -26,8 +26,7 @@ type app struct {
 	tab     *tab
 	user    *person // at the window that asks for the PIN
 	program string
-	site    string // its origin, and of none but it come requests
-	top     string // the origin of the page in the tab
+	site    string // the only origin whose requests it passes on
 	touches atomic.Bool
 	sockets map[string]string
 	helper  *exec.Cmd
@@ -35,6 +34,7 @@ type app struct {
 	ended   chan struct{}
 
 	mu      sync.Mutex
+	top     string         // the origin of the page in the tab
 	asking  map[string]int // the contexts that wait, by request
 	pending object         // the answer to the open question, without its value
 }
@@ -44,7 +44,7 @@ const pin = "1234"
 func newApp(t *testing.T, tab *tab, site string) *app {
 	t.Helper()
 	a := &app{
-		t: t, tab: tab, site: site, top: site, program: buildKeyfob(t),
+		t: t, tab: tab, site: site, program: buildKeyfob(t),
 		sockets: map[string]string{}, asking: map[string]int{},
 	}
 	for _, name := range []string{desk, pocket} {
@@ -114,6 +114,14 @@ func (a *app) touch(ctx context.Context, _ virtual.Prompt) error {
 	return ctx.Err()
 }
 
+// visit opens an address, and remembers its origin for the frames in the page.
+func (a *app) visit(url string) {
+	a.mu.Lock()
+	a.top = url
+	a.mu.Unlock()
+	a.tab.visit(url)
+}
+
 // plug starts the helper with that key; with none, the key that is there will not be touched.
 func (a *app) plug(key string) {
 	a.touches.Store(key != "")
@@ -168,23 +176,28 @@ func (a *app) givePIN(question, answer string) {
 	a.user.press("OK")
 }
 
-// take passes on what a frame asks. Its origin is the browser's word, not the frame's.
+// take passes on what a frame asks, if pages may ask that. The frame's origin is the browser's word, not the frame's.
 func (a *app) take(context int, origin, payload string) {
-	var request map[string]any
-	if json.Unmarshal([]byte(payload), &request) != nil {
+	var asked struct {
+		Type, ID string
+		Options  json.RawMessage
+	}
+	if json.Unmarshal([]byte(payload), &asked) != nil {
 		return
 	}
-	id, _ := request["id"].(string)
-	if request["type"] != "cancel" {
-		request["origin"] = origin
+	switch asked.Type {
+	case "cancel":
+		a.send(object{"type": asked.Type, "id": asked.ID})
+	case "create", "get":
+		request := object{"type": asked.Type, "id": asked.ID, "origin": origin, "options": asked.Options}
+		a.mu.Lock()
 		if origin != a.top {
 			request["topOrigin"] = a.top
 		}
-		a.mu.Lock()
-		a.asking[id] = context
+		a.asking[asked.ID] = context
 		a.mu.Unlock()
+		a.send(request)
 	}
-	a.send(request)
 }
 
 func (a *app) send(message any) {

@@ -30,6 +30,8 @@ func (n *native) plug(key string) {
 	n.last = key
 }
 
+func (n *native) visit(url string) { n.tab.visit(url) }
+
 func (n *native) verify(act func()) { act() }
 
 func (n *native) mistype(act func()) {

@@ -20,9 +20,12 @@ import (
 	"github.com/keyfob-go/keyfob/virtual"
 	"github.com/keyfob-go/keyfob/webauthn"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
 )
 
 const origin = "http://localhost:8080"
+
+func init() { passwordCost = bcrypt.MinCost }
 
 // visitor is somebody with a browser, and with a key.
 type visitor struct {

@@ -28,7 +28,8 @@ const (
 
 // keys is how the browser gets at security keys.
 type keys interface {
-	plug(key string) // that one is touched from now on; "" is none
+	visit(url string) // with the browser's tab
+	plug(key string)  // that one is touched from now on; "" is none
 
 	// The user does what makes the key ask who they are, and then:
 	verify(act func())  // proves it
@@ -42,10 +43,10 @@ func TestBrowser(t *testing.T) {
 	findChromium(t)
 	var own, helped *record
 	t.Run("own WebAuthn", func(t *testing.T) {
-		own = story(t, func(tab *tab, _ string) keys { return newNative(tab) })
+		own = tell(t, func(tab *tab, _ string) keys { return newNative(tab) })
 	})
 	t.Run("keyfob", func(t *testing.T) {
-		helped = story(t, func(tab *tab, origin string) keys { return newApp(t, tab, origin) })
+		helped = tell(t, func(tab *tab, origin string) keys { return newApp(t, tab, origin) })
 	})
 	if own == nil || helped == nil {
 		return // one of them failed, or was not to run
@@ -62,126 +63,155 @@ type record struct {
 	accounts string
 }
 
-func story(t *testing.T, plugIn func(*tab, string) keys) *record {
+// story is one user's way through the site.
+type story struct {
+	*person
+	keys
+	web   *web
+	codes []string // backup codes
+}
+
+func tell(t *testing.T, plugIn func(tab *tab, site string) keys) *record {
+	t.Helper()
 	w := newWeb(t)
 	tab := startBrowser(t).open(t)
-	k := plugIn(tab, w.origin)
-	u := &person{t: t, tab: tab, origin: w.origin}
-
-	tab.visit(w.origin)
-	u.sees("Sign in with a key")
-	tab.fits(w.origin, "signin")
-	u.press("Create an account")
-	u.sees("Create the account")
-	u.types("User name", "alice")
-	u.types("Password", "correct horse")
-	u.press("Create the account")
-	u.sees("Your account")
-
-	k.plug(desk)
-	k.verify(func() { u.registers("Desk key") })
-	u.sees("Registered on")
-	k.plug(pocket)
-	k.verify(func() { u.registers("Pocket key") })
-	u.sees("New name of Pocket key")
-	k.verify(func() { u.registers("Pocket key again") })
-	u.sees("This key is registered already.")
-	u.press("Make new codes")
-	u.sees("Your new backup codes")
-	tab.fits(w.origin, "home")
-	var codes []string
-	require.NoError(t, tab.eval(w.origin, `[...document.querySelectorAll("code")].map((e) => e.innerText)`, &codes))
-	require.Len(t, codes, 10)
-	u.types("New name of Pocket key", "Red key")
-	u.press("Rename Pocket key")
-	u.sees("The key is renamed.")
-	u.seesNot(codes[0])
-
-	// The second factor, after second thoughts.
-	u.signsOut()
-	u.givesPassword("wrong horse")
-	u.sees("The name or the password is wrong.")
-	u.givesPassword("correct horse")
-	u.sees("Now use one of your keys.")
-	k.plug("")
-	u.press("Use a key")
-	u.sees("Plug it in")
-	tab.fits(w.origin, "touch")
-	u.press("Cancel")
-	u.sees("Cancelled.")
-	u.press("Use a key")
-	u.sees("Plug it in")
-	tab.key("Escape", "Escape", 27, "")
-	u.sees("Cancelled.")
-	k.plug(pocket)
-	u.press("Use a key")
-	u.sees("last used on")
-
-	// The key instead of the password, by a user who must be verified.
-	u.signsOut()
-	k.plug(desk)
-	u.types("Your name", "alice")
-	k.mistype(func() { u.press("Sign in without a password") })
-	u.sees("That did not work")
-	tab.fits(w.origin, "problem")
-	k.retry(func() { u.press("Sign in without a password") })
-	u.sees("You are signed in as alice")
-
-	// The key alone; not if it is disabled.
-	u.signsOut()
-	k.verify(func() { u.press("Sign in with a key") })
-	u.sees("You are signed in as alice")
-	u.press("Disable Desk key")
-	u.sees("The key is disabled.")
-	u.signsOut()
-	k.verify(func() { u.press("Sign in with a key") })
-	u.sees("This key's answer is not accepted.")
-
-	// No key at all.
-	for i, answer := range []string{"You are signed in as alice", "This code is wrong or used"} {
-		if i > 0 {
-			u.signsOut()
-		}
-		u.givesPassword("correct horse")
-		u.sees("Now use one of your keys.")
-		u.press("I have lost my key")
-		u.sees("Signing in as alice")
-		tab.fits(w.origin, "lost")
-		u.types("Backup code", strings.ToLower(codes[3]))
-		u.press("Sign in")
-		u.sees(answer)
-	}
-	u.types("Backup code", codes[9])
-	u.press("Sign in")
-	u.sees("You have 8, each for one time without a key.")
-
-	// The last way in.
-	u.press("Remove the password")
-	u.sees("Your keys are enough.")
-	for _, button := range []string{"Disable Red key", "Remove Red key"} {
-		u.press(button)
-		u.sees("This is the last way into your account")
-		tab.visit(w.origin)
-		u.seesNot("This is the last way")
-	}
-	u.press("Enable Desk key")
-	u.sees("The key is enabled.")
-	u.press("Remove Desk key")
-	u.sees("The key is removed.")
-	tab.fits(w.origin, "last")
-
-	// In a frame of another site.
-	u.signsOut()
-	k.plug(pocket)
-	if a, ok := k.(*app); ok {
-		a.top = w.shop
-	}
-	tab.visit(w.shop)
-	u.sees("Sign in with a key")
-	k.verify(func() { u.press("Sign in with a key") })
-	u.sees("You are signed in as alice")
-	tab.fits(w.shop, "frame")
+	s := &story{person: &person{t: t, tab: tab, origin: w.origin}, keys: plugIn(tab, w.origin), web: w}
+	s.joins()
+	s.registersKeys()
+	s.makesCodesAndRenames()
+	s.usesSecondFactor()
+	s.replacesPassword()
+	s.needsNoName()
+	s.losesKeys()
+	s.keepsTheLastWayIn()
+	s.signsInWithinAFrame()
 	return w.record()
+}
+
+func (s *story) joins() {
+	s.visit(s.origin)
+	s.sees("Sign in with a key")
+	s.tab.fits(s.origin, "signin")
+	s.press("Create an account")
+	s.sees("Create the account")
+	s.types("User name", "alice")
+	s.types("Password", "correct horse")
+	s.press("Create the account")
+	s.sees("Your account")
+}
+
+func (s *story) registersKeys() {
+	s.plug(desk)
+	s.verify(func() { s.registers("Desk key") })
+	s.sees("Registered on")
+	s.plug(pocket)
+	s.verify(func() { s.registers("Pocket key") })
+	s.sees("New name of Pocket key")
+	s.verify(func() { s.registers("Pocket key again") })
+	s.sees("This key is registered already.")
+}
+
+func (s *story) makesCodesAndRenames() {
+	s.press("Make new codes")
+	s.sees("Your new backup codes")
+	s.tab.fits(s.origin, "home")
+	const shown = `[...document.querySelectorAll("code")].map((e) => e.innerText)`
+	require.NoError(s.t, s.tab.eval(s.origin, shown, &s.codes))
+	require.Len(s.t, s.codes, 10)
+	s.types("New name of Pocket key", "Red key")
+	s.press("Rename Pocket key")
+	s.sees("The key is renamed.")
+	s.seesNot(s.codes[0])
+}
+
+func (s *story) usesSecondFactor() {
+	s.signsOut()
+	s.givesPassword("wrong horse")
+	s.sees("The name or the password is wrong.")
+	s.givesPassword("correct horse")
+	s.sees("Now use one of your keys.")
+	s.plug("")
+	s.press("Use a key")
+	s.sees("Plug it in")
+	s.tab.fits(s.origin, "touch")
+	s.press("Cancel")
+	s.sees("Cancelled.")
+	s.press("Use a key")
+	s.sees("Plug it in")
+	s.tab.key("Escape", "Escape", 27, "")
+	s.sees("Cancelled.")
+	s.plug(pocket)
+	s.press("Use a key")
+	s.sees("last used on")
+}
+
+func (s *story) replacesPassword() {
+	s.signsOut()
+	s.plug(desk)
+	s.types("Your name", "alice")
+	s.mistype(func() { s.press("Sign in without a password") })
+	s.sees("That did not work")
+	s.tab.fits(s.origin, "problem")
+	s.retry(func() { s.press("Sign in without a password") })
+	s.sees("You are signed in as alice")
+}
+
+func (s *story) needsNoName() {
+	s.signsOut()
+	s.verify(func() { s.press("Sign in with a key") })
+	s.sees("You are signed in as alice")
+	s.press("Disable Desk key")
+	s.sees("The key is disabled.")
+	s.signsOut()
+	s.verify(func() { s.press("Sign in with a key") })
+	s.sees("This key's answer is not accepted.")
+}
+
+func (s *story) losesKeys() {
+	s.givesCode(s.codes[3])
+	s.sees("You have 9, each for one time without a key.")
+	s.signsOut()
+	s.givesCode(strings.ToLower(s.codes[3]))
+	s.sees("This code is wrong or used")
+	s.types("Backup code", s.codes[9])
+	s.press("Sign in")
+	s.sees("You have 8, each for one time without a key.")
+}
+
+func (s *story) givesCode(code string) {
+	s.givesPassword("correct horse")
+	s.sees("Now use one of your keys.")
+	s.press("I have lost my key")
+	s.sees("Signing in as alice")
+	s.tab.fits(s.origin, "lost")
+	s.types("Backup code", code)
+	s.press("Sign in")
+}
+
+func (s *story) keepsTheLastWayIn() {
+	s.press("Remove the password")
+	s.sees("Your keys are enough.")
+	for _, button := range []string{"Disable Red key", "Remove Red key"} {
+		s.press(button)
+		s.sees("This is the last way into your account")
+		s.visit(s.origin)
+		s.seesNot("This is the last way")
+	}
+	s.press("Enable Desk key")
+	s.sees("The key is enabled.")
+	s.press("Remove Desk key")
+	s.sees("The key is removed.")
+	s.tab.fits(s.origin, "last")
+}
+
+func (s *story) signsInWithinAFrame() {
+	s.signsOut()
+	s.plug(pocket)
+	s.visit(s.web.shop)
+	s.sees("Sign in with a key")
+	s.verify(func() { s.press("Sign in with a key") })
+	s.sees("You are signed in as alice")
+	s.tab.fits(s.web.shop, "frame")
 }
 
 // person uses the site by keyboard only.
