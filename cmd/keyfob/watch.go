@@ -16,21 +16,21 @@ const socketInterval = 250 * time.Millisecond
 // while it exists.
 func (inv *invocation) watchDevice(ctx context.Context) (present []hid.Info, events <-chan hid.Event, err error) {
 	key := hid.Info{Path: inv.device}
-	socket, isSocket := strings.CutPrefix(inv.device, "unix:")
-	there := !isSocket || exists(socket)
-	if there {
+	changes := make(chan hid.Event)
+	path, isSocket := strings.CutPrefix(inv.device, "unix:")
+	if !isSocket {
+		context.AfterFunc(ctx, func() { close(changes) })
+		return []hid.Info{key}, changes, nil
+	}
+	socket := lookFor(path)
+	if socket != nil {
 		present = []hid.Info{key}
 	}
-	changes := make(chan hid.Event)
-	if isSocket {
-		go watchSocket(ctx, socket, there, changes)
-	} else {
-		context.AfterFunc(ctx, func() { close(changes) })
-	}
+	go watchSocket(ctx, key, socket, changes)
 	return present, changes, nil
 }
 
-func watchSocket(ctx context.Context, socket string, there bool, changes chan<- hid.Event) {
+func watchSocket(ctx context.Context, key hid.Info, last os.FileInfo, changes chan<- hid.Event) {
 	defer close(changes)
 	tick := time.NewTicker(socketInterval)
 	defer tick.Stop()
@@ -40,23 +40,38 @@ func watchSocket(ctx context.Context, socket string, there bool, changes chan<- 
 		case <-ctx.Done():
 			return
 		}
-		if exists(socket) == there {
-			continue
+		now := lookFor(strings.TrimPrefix(key.Path, "unix:"))
+		for _, kind := range difference(last, now) {
+			select {
+			case changes <- hid.Event{Kind: kind, Info: key}:
+			case <-ctx.Done():
+				return
+			}
 		}
-		there = !there
-		change := hid.Event{Kind: hid.Removed, Info: hid.Info{Path: "unix:" + socket}}
-		if there {
-			change.Kind = hid.Added
-		}
-		select {
-		case changes <- change:
-		case <-ctx.Done():
-			return
-		}
+		last = now
 	}
 }
 
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
+// lookFor returns nil for what is not there.
+func lookFor(path string) os.FileInfo {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil
+	}
+	return info
+}
+
+// difference says what happened to a socket. A new one by the same name is another key.
+func difference(last, now os.FileInfo) []hid.EventKind {
+	switch {
+	case last == nil && now == nil:
+		return nil
+	case last == nil:
+		return []hid.EventKind{hid.Added}
+	case now == nil:
+		return []hid.EventKind{hid.Removed}
+	case os.SameFile(last, now) && last.ModTime().Equal(now.ModTime()):
+		return nil
+	}
+	return []hid.EventKind{hid.Removed, hid.Added}
 }

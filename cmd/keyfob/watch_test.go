@@ -24,6 +24,10 @@ func TestSocketsComeAndGo(t *testing.T) {
 		for range 2 {
 			require.NoError(t, os.WriteFile(path, nil, 0o600))
 			require.Equal(t, hid.Event{Kind: hid.Added, Info: key}, <-events)
+			require.NoError(t, os.WriteFile(path+".new", nil, 0o600))
+			require.NoError(t, os.Rename(path+".new", path))
+			require.Equal(t, hid.Event{Kind: hid.Removed, Info: key}, <-events)
+			require.Equal(t, hid.Event{Kind: hid.Added, Info: key}, <-events)
 			require.NoError(t, os.Remove(path))
 			require.Equal(t, hid.Event{Kind: hid.Removed, Info: key}, <-events)
 		}
