@@ -121,7 +121,7 @@ func (p *pty) resize(width, height int) {
 
 // lines are what the user sees.
 func (p *pty) lines() []string {
-	lines := strings.Split(p.vt.String(), "\n")
+	lines := strings.Split(strings.TrimSuffix(p.vt.String(), "\n"), "\n")
 	for i, line := range lines {
 		lines[i] = strings.TrimRight(line, " ")
 	}
@@ -140,10 +140,12 @@ func (p *pty) awaits(good func(lines []string) bool) {
 	}
 }
 
-// types types keys once the screen shows what makes the user type them.
+// types types keys once the screen shows what makes the user type them, and no task runs any more.
 func (p *pty) types(shown, keys string) {
 	p.t.Helper()
-	p.awaits(func(lines []string) bool { return strings.Contains(strings.Join(lines, "\n"), shown) })
+	p.awaits(func(lines []string) bool {
+		return strings.Contains(strings.Join(lines, "\n"), shown) && lines[len(lines)-1] != "esc cancel"
+	})
 	_, err := p.ours.WriteString(keys)
 	require.NoError(p.t, err)
 }

@@ -70,7 +70,7 @@ func (m *terminal) Write(p []byte) (int, error) {
 
 // screen is what the user sees.
 func (m *terminal) screen() string {
-	lines := strings.Split(m.vt.String(), "\n")
+	lines := strings.Split(strings.TrimSuffix(m.vt.String(), "\n"), "\n")
 	for i, line := range lines {
 		lines[i] = strings.TrimRight(line, " ")
 	}
@@ -104,10 +104,13 @@ func (m *terminal) sees(texts ...string) {
 	}, func(screen string) { m.t.Errorf("%q do not come:\n%s", texts, screen) })
 }
 
-// types types keys, after the screen has shown what makes the user type them.
+// types types keys once the screen shows what makes the user type them, and, but to cancel that, no task runs any more.
 func (m *terminal) types(shown, keys string) {
 	m.t.Helper()
-	m.sees(shown)
+	m.await(func(screen string) bool {
+		busy := strings.HasSuffix(screen, "\nesc cancel")
+		return strings.Contains(screen, shown) && (!busy || keys == escape)
+	}, func(screen string) { m.t.Errorf("%q does not come:\n%s", shown, screen) })
 	_, err := io.WriteString(m.in, keys)
 	require.NoError(m.t, err)
 }

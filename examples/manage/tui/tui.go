@@ -117,7 +117,7 @@ func (p *program) press(k tea.KeyPressMsg) tea.Cmd {
 	case p.editor.question != nil:
 		p.decide(k.String())
 	case p.state.Task != nil:
-		if k.String() == "esc" {
+		if !p.navigate(k.String()) && k.String() == "esc" {
 			p.desk.Cancel()
 		}
 	case k.String() == "q":
@@ -151,9 +151,18 @@ func (p *program) decide(k string) {
 }
 
 func (p *program) command(k string) {
-	if p.state.Notice != nil {
+	switch {
+	case p.navigate(k):
 		p.desk.Dismiss()
+	case k == "esc" || k == "left" || k == "h" || k == "backspace":
+		p.back()
+	default:
+		p.use(k)
 	}
+}
+
+// navigate selects another row, if that is what the key is for.
+func (p *program) navigate(k string) bool {
 	switch k {
 	case "up", "k":
 		p.move(-1)
@@ -167,11 +176,10 @@ func (p *program) command(k string) {
 		p.move(-len(p.page().rows))
 	case "end":
 		p.move(len(p.page().rows))
-	case "esc", "left", "h", "backspace":
-		p.back()
 	default:
-		p.use(k)
+		return false
 	}
+	return true
 }
 
 func (p *program) back() {
@@ -182,6 +190,7 @@ func (p *program) back() {
 	default:
 		p.place = atKey
 	}
+	p.desk.Dismiss()
 }
 
 // use does what the key is for, here.
@@ -207,6 +216,7 @@ func (p *program) keys() []key {
 func (p *program) visit(to place) {
 	p.place = to
 	p.move(0)
+	p.desk.Dismiss()
 	switch o := p.state.Open; {
 	case to == atPasskeys && !o.PasskeysRead:
 		p.desk.ReadPasskeys()

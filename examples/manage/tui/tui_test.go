@@ -266,7 +266,11 @@ func TestKeyIsPulledInTheMiddle(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(m *terminal){
 		"idle":     func(m *terminal) {},
-		"question": func(m *terminal) { m.types("> Passkeys", enter); m.types("PIN of", "12") },
+		"question": func(m *terminal) {
+			m.types("> Passkeys", enter)
+			m.types("PIN of", "12")
+			m.sees("> ••")
+		},
 		"touch": func(m *terminal) {
 			m.types("> Passkeys", "\x1b[F")
 			m.types("> Reset", enter)
