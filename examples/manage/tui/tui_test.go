@@ -265,7 +265,7 @@ func TestReset(t *testing.T) {
 func TestKeyIsPulledInTheMiddle(t *testing.T) {
 	t.Parallel()
 	for name, begin := range map[string]func(m *terminal){
-		"idle":     func(m *terminal) {},
+		"idle": func(m *terminal) {},
 		"question": func(m *terminal) {
 			m.types("> Passkeys", enter)
 			m.types("PIN of", "12")
