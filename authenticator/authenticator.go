@@ -189,8 +189,26 @@ func wrap(ctx context.Context, name string, err error) error {
 	if done := ctx.Err(); done != nil && errors.Is(err, context.Cause(ctx)) && !errors.Is(err, done) {
 		err = fmt.Errorf("%w: %w", done, err)
 	}
-	return fmt.Errorf("authenticator: %s: %w", name, err)
+	return failedIn(name, err)
 }
+
+// failedIn adds the operation to an error. One that a ceremony is made of gives way to the ceremony.
+func failedIn(name string, err error) error {
+	if part, ok := err.(*operationError); ok {
+		err = part.err
+	}
+	return &operationError{name, err}
+}
+
+// operationError is the error of a method of this package.
+type operationError struct {
+	name string
+	err  error
+}
+
+func (e *operationError) Error() string { return "authenticator: " + e.name + ": " + e.err.Error() }
+
+func (e *operationError) Unwrap() error { return e.err }
 
 // Wink makes the key show itself, by a blinking light for example. Keys that cannot do that give an error that wraps
 // [ErrUnsupported].

@@ -40,13 +40,13 @@ type Secrets struct {
 // verified; they blink nevertheless and explain themselves.
 func (c *Client) Derive(ctx context.Context, opts *DeriveOptions) (*Secrets, error) {
 	if err := opts.check(); err != nil {
-		return nil, fmt.Errorf("authenticator: derive: %w", err)
+		return nil, failedIn("derive", err)
 	}
 	secrets, err := conduct(ctx, c, func(ctx context.Context, p *player[*Secrets]) (*Secrets, error) {
 		return deriveOn(ctx, p.device, opts)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("authenticator: derive: %w", err)
+		return nil, failedIn("derive", err)
 	}
 	return secrets, nil
 }
@@ -203,7 +203,7 @@ func (c *Client) Locate(ctx context.Context, rpID string, credentialIDs [][]byte
 	defer cancel()
 	present, events, err := c.watch(watching)
 	if err != nil {
-		return nil, fmt.Errorf("authenticator: locate: %w", err)
+		return nil, failedIn("locate", err)
 	}
 	var (
 		asked sync.WaitGroup

@@ -68,6 +68,7 @@ func TestDeriveFindsItsKeyWithoutATouch(t *testing.T) {
 		d.touch("b")
 		_, err = o.end()
 		require.ErrorIs(t, err, ctap2.ErrNoCredentials, "the key that holds nothing explains itself")
+		require.EqualError(t, err, "authenticator: derive: no credentials", "and not what that is made of")
 	})
 }
 

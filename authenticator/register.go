@@ -22,7 +22,7 @@ func (c *Client) Register(
 ) (*webauthn.RegistrationResponse, error) {
 	resp, err := c.register(ctx, origin, o)
 	if err != nil {
-		return nil, fmt.Errorf("authenticator: register: %w", err)
+		return nil, failedIn("register", err)
 	}
 	return resp, nil
 }

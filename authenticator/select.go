@@ -2,7 +2,6 @@ package authenticator
 
 import (
 	"context"
-	"fmt"
 )
 
 // Select returns the key that the user chooses, open: the only one that is plugged in, or else the one that is touched. It
@@ -20,7 +19,7 @@ func (c *Client) Select(ctx context.Context) (*Authenticator, error) {
 		if chosen != nil { // too late
 			chosen.Close()
 		}
-		return nil, fmt.Errorf("authenticator: select: %w", err)
+		return nil, failedIn("select", err)
 	}
 	a.ui = c.ui()
 	return a, nil

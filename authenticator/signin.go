@@ -19,7 +19,7 @@ func (c *Client) Authenticate(
 ) (*webauthn.AuthenticationResponse, error) {
 	resp, err := c.authenticate(ctx, origin, o)
 	if err != nil {
-		return nil, fmt.Errorf("authenticator: authenticate: %w", err)
+		return nil, failedIn("authenticate", err)
 	}
 	return resp, nil
 }
