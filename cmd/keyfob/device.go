@@ -157,12 +157,12 @@ func (inv *invocation) notify(e authenticator.Event) {
 		if inv.selecting && e.Touch == authenticator.TouchToSelect {
 			return // of several keys, each of which says so
 		}
-		inv.display.ask(fmt.Sprintf("Touch %s to %s", inv.nameOf(e.Key), e.Touch))
+		inv.display.ask(prompt{"Touch ", inv.nameOf(e.Key), " to " + e.Touch.String()})
 	case authenticator.EventInsert:
-		inv.display.ask("Plug in a security key")
+		inv.display.ask(prompt{before: "Plug in a security key"})
 	case authenticator.EventSelect:
 		inv.selecting = true
-		inv.display.ask("Touch the security key to use")
+		inv.display.ask(prompt{before: "Touch the security key to use"})
 	case authenticator.EventTouched:
 		inv.selecting = false
 		inv.display.done()

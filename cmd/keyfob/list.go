@@ -47,7 +47,7 @@ func keyTable(keys []hid.Info) table {
 			{"error", problem(key)},
 		})
 		if key.Err != nil && len(t.columns) == 4 {
-			t.columns = append(t.columns, column{head: "ERROR", cell: cellOrNothing("error")})
+			t.columns = append(t.columns, column{head: "ERROR", cell: cellOrNothing("error"), whole: true})
 		}
 	}
 	return t

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -27,6 +28,9 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(m.Run())
 }
+
+// commandLimit is what no command should take, however busy the machine.
+const commandLimit = 30 * time.Second
 
 // console is what a command writes to standard error, or to both. It is safe for concurrent use.
 type console struct {
@@ -68,8 +72,8 @@ func (c *console) waitFor(t *testing.T, text string) {
 		c.mu.Unlock()
 		select {
 		case <-changed:
-		case <-t.Context().Done():
-			require.Fail(t, "the test ended before the console showed it", "%q", text)
+		case <-time.After(commandLimit):
+			require.FailNow(t, "the console never showed it", "%q, but %q", text, c.String())
 		}
 	}
 }

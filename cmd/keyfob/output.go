@@ -83,12 +83,12 @@ func (r record) get(name string) any {
 }
 
 func (r record) text(p *page) {
-	width := 0
+	column := 0
 	for _, f := range r {
-		width = max(width, len(f.name)+1)
+		column = max(column, len(f.name+": "))
 	}
 	for _, f := range r {
-		fmt.Fprintf(p, "%s %s\n", p.paint(faint, pad(f.name+":", width)), p.wrap(show(f.value), width+1))
+		p.field(f.name, show(f.value), column)
 	}
 }
 

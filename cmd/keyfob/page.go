@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -17,14 +18,13 @@ type page struct {
 }
 
 func newPage(w io.Writer, mode colorMode) *page {
-	columns := terminalWidth(w)
-	return &page{w, columns, mode.on(columns)}
+	return &page{w, terminalWidth(w), mode.on(w)}
 }
 
-// on tells whether a terminal of so many columns, or none, gets colours.
-func (m colorMode) on(columns int) bool {
+// on tells whether what is written to w gets colours.
+func (m colorMode) on(w io.Writer) bool {
 	if m == colorAuto {
-		return columns > 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		return isTerminal(w) && os.Getenv("NO_COLOR") == ""
 	}
 	return m == colorAlways
 }
@@ -50,21 +50,38 @@ func paint(color bool, s style, text string) string {
 // paint returns text in a style, if the page has colours.
 func (p *page) paint(s style, text string) string { return paint(p.color, s, text) }
 
-// wrap breaks a value with commas in it, so that it fits beside a name in so many columns. Others stay whole: they are to
-// be copied.
-func (p *page) wrap(text string, indent int) string {
-	room := p.width - indent
-	if p.width == 0 || columns(text) < room || room < p.width/3 {
-		return text
+// field writes a line of "name: value", with the values of all such lines at the same column. Where a terminal is too
+// narrow, a list goes on in the next line, and what cannot be broken stands below its name. What fits nowhere stays whole,
+// to be copied.
+func (p *page) field(name, value string, column int) {
+	name = p.paint(faint, pad(name+":", column-1))
+	parts := strings.SplitAfter(value, ", ")
+	longest := 0
+	for _, part := range parts {
+		longest = max(longest, columns(strings.TrimRight(part, " ")))
 	}
+	switch room := p.width - 1; {
+	case p.width == 0, column+columns(value) <= room, below+longest > room:
+		fmt.Fprintf(p, "%s %s\n", name, value)
+	case column+longest <= room:
+		fmt.Fprintf(p, "%s %s\n", name, wrap(parts, column, room))
+	default:
+		fmt.Fprintf(p, "%s\n%*s%s\n", strings.TrimRight(name, " "), below, "", wrap(parts, below, room))
+	}
+}
+
+const below = 2 // how far a value stands in below its name
+
+// wrap joins the parts of a list into lines that end before room. All but the first begin with spaces.
+func wrap(parts []string, indent, room int) string {
 	var lines []string
 	line := ""
-	for word := range strings.SplitAfterSeq(text, ", ") {
-		if line != "" && columns(line+strings.TrimRight(word, " ")) >= room {
+	for _, part := range parts {
+		if line != "" && indent+columns(line+strings.TrimRight(part, " ")) > room {
 			lines = append(lines, strings.TrimRight(line, " "))
 			line = ""
 		}
-		line += word
+		line += part
 	}
 	return strings.Join(append(lines, line), "\n"+strings.Repeat(" ", indent))
 }

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -99,8 +98,6 @@ func (d *desk) plug(ts *testscript.TestScript, _ bool, args []string) {
 	d.names = append(d.names, device, "unix:"+name)
 	ts.Setenv(name, device)
 }
-
-const commandLimit = 20 * time.Second // which no command should take
 
 func (d *desk) keyfob(ts *testscript.TestScript, not bool, args []string) {
 	sys := keys(d.keys...)

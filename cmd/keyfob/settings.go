@@ -93,7 +93,7 @@ func (inv *invocation) forDestruction(cmd *cobra.Command) {
 
 // checkSettings finds what is wrong with the flags that commands have in common.
 func (inv *invocation) checkSettings() error {
-	inv.display.color = inv.color.on(inv.display.width)
+	inv.display.color = inv.color.on(inv.display.w)
 	switch {
 	case inv.timeout < 0:
 		return usageError("--timeout is negative")

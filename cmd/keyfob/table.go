@@ -135,7 +135,9 @@ func (t table) blocks(p *page, cells [][]string) {
 			fmt.Fprintln(p)
 		}
 		for k, cell := range row {
-			fmt.Fprintf(p, "%s %s\n", p.paint(faint, cells[0][k]+":"), cell)
+			if cell != "" {
+				fmt.Fprintf(p, "%s %s\n", p.paint(faint, cells[0][k]+":"), cell)
+			}
 		}
 	}
 }

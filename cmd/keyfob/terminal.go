@@ -46,7 +46,7 @@ func (inv *invocation) confirm(ctx context.Context, loss, unchanged string) erro
 	if inv.yes {
 		return nil
 	}
-	answer, err := inv.line(ctx, loss+" Type yes to go on: ")
+	answer, err := inv.line(ctx, inv.display.fold(loss+" Type yes to go on: "))
 	switch {
 	case errors.Is(err, errNoTerminal):
 		return usageError("without a terminal to ask on, it wants --yes")

@@ -25,6 +25,7 @@ type screen struct {
 	ours   *os.File // what the user sits at
 	theirs *os.File // what programs see, at path
 	path   string
+	dir    string // where programs are started; empty means here
 }
 
 func newScreen(t *testing.T) *screen {
@@ -105,7 +106,8 @@ func (s *screen) start(args ...string) func() (status int, stdout string) {
 // command is keyfob as a program in this terminal.
 func (s *screen) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asKeyfob+"=1")
+	cmd.Env = append(os.Environ(), asKeyfob+"=1", "TERM=xterm", "NO_COLOR=")
+	cmd.Dir = s.dir
 	cmd.Stdin, cmd.Stderr = s.theirs, s.theirs
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	return cmd
@@ -198,7 +200,7 @@ func TestResetIsConfirmedOnTheTerminal(t *testing.T) {
 	device, _ := plugWithPIN(t)
 	s := newScreen(t)
 	wait := s.start("reset", "--device", device)
-	s.waitFor(t, "destroys every credential on "+device+", its PIN and all its settings")
+	s.waitFor(t, "destroys every credential on "+device+", its PIN")
 	s.answer("Type yes to go on: ", "y\r")
 	s.waitFor(t, "nothing was reset")
 	status, _ := wait()
