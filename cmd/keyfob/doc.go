@@ -130,6 +130,7 @@
 //
 // Its errors are those of the library, which [adviceOn] knows, or [failuref]'s with an exit status and a hint of their own.
 //
-// It is tested by a script in testdata/script against a virtual key, with the golden output: text, JSON, each error. What
+// It is tested by a script in testdata/script against a virtual key, with the golden output: text, JSON, each error. What it
+// writes with --json there is held to its section of docs/cli-json.md, and a command without a section fails the tests. What
 // only a terminal shows is tested on a [screen], in terminal_linux_test.go.
 package main

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,13 +34,15 @@ var update = flag.Bool("update", false, "write what commands print into the scri
 // bytes or more, which are others each time.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	all := readSchemas(t)
+	t.Cleanup(func() { requireAllHeld(t, all) })
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       *update,
 		Setup: func(env *testscript.Env) error {
-			env.Values[deskKey{}] = &desk{t: env.T().(testing.TB)}
+			env.Values[deskKey{}] = &desk{t: env.T().(testing.TB), schemas: all}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -58,12 +61,26 @@ type deskKey struct{}
 
 // desk is where a script's keys are plugged in.
 type desk struct {
-	t      testing.TB
-	keys   []hid.Info
-	names  []string // for strings.NewReplacer
-	stdin  string
-	status int
-	stdout string // of the last command, as it was
+	t       testing.TB
+	schemas *schemas
+	keys    []hid.Info
+	names   []string // for strings.NewReplacer
+	stdin   string
+	status  int
+	stdout  string // of the last command, as it was
+}
+
+// requireAllHeld checks that scripts have run each command with --json, if no script was left out. That a key is served is
+// for programs that run meanwhile.
+func requireAllHeld(t *testing.T, all *schemas) {
+	if strings.Contains(flag.Lookup("test.run").Value.String(), "/") || t.Failed() {
+		return
+	}
+	for name, s := range all.of {
+		if !s.free && !all.held[name] && name != "keyfob virtual serve" {
+			t.Errorf("no script has run %s --json", name)
+		}
+	}
 }
 
 func scripted(command func(*desk, *testscript.TestScript, bool, []string)) func(*testscript.TestScript, bool, []string) {
@@ -109,6 +126,9 @@ func (d *desk) keyfob(ts *testscript.TestScript, not bool, args []string) {
 	d.stdin, d.status, d.stdout = "", r.status, r.stdout
 	fmt.Fprint(ts.Stdout(), d.stable(ts, r.stdout))
 	fmt.Fprint(ts.Stderr(), d.stable(ts, r.stderr))
+	if slices.Contains(args, "--json") && r.status == exitOK {
+		ts.Check(d.schemas.hold(rootCommand(newInvocation(keys())), args, r.stdout))
+	}
 	if (r.status == exitOK) == not {
 		ts.Fatalf("exit status %d: %s", r.status, r.stderr)
 	}

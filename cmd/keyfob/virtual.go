@@ -97,6 +97,9 @@ func (v *serving) run(ctx context.Context, inv *invocation, key *virtual.Authent
 	}
 	announce := func(where string) {
 		fmt.Fprintf(inv.stderr, "keyfob: the virtual key is ready at %s and %s\n", where, user)
+		if inv.json {
+			inv.write(record{{"device", where}})
+		}
 	}
 	if v.uhid {
 		before, _ := inv.list()

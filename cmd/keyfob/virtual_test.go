@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -90,4 +91,14 @@ func TestNewNodeIsTheOneThatWasNotThere(t *testing.T) {
 	now := []hid.Info{{Path: "/dev/hidraw0"}, {Path: "/dev/hidraw1"}}
 	require.Equal(t, "/dev/hidraw1", newNode(before, func() ([]hid.Info, error) { return now, nil }))
 	require.Equal(t, "a node of its own", newNode(now, func() ([]hid.Info, error) { return nil, fs.ErrPermission }))
+}
+
+// Who starts it with --json need not read what is meant for people.
+func TestVirtualServeTellsItsDevice(t *testing.T) {
+	t.Parallel()
+	device, _, stop := startServing(t, "--json")
+	r := stop()
+	require.Equal(t, fmt.Sprintf(`{"device":%q}`+"\n", device), r.stdout)
+	args := []string{"virtual", "serve", "--json"}
+	require.NoError(t, readSchemas(t).hold(rootCommand(newInvocation(keys())), args, r.stdout))
 }
