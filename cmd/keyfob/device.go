@@ -170,6 +170,9 @@ func (inv *invocation) notify(e authenticator.Event) {
 		inv.display.done()
 	case authenticator.EventProgress:
 		inv.display.progress(e.Done, e.Total)
+		if e.Done == e.Total { // other things may follow
+			inv.display.progress(0, 0)
+		}
 	case authenticator.EventUVFailed:
 		fmt.Fprintf(inv.stderr, "%s did not recognize you\n", inv.nameOf(e.Key))
 	case authenticator.EventDropped:

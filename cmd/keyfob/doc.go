@@ -8,6 +8,9 @@
 //	keyfob authenticate --rp example.org --credential "$(jq -r .credentialId credential.json)" \
 //		--public-key "$(jq -r .publicKey credential.json)"
 //	keyfob derive --rp example.org --credential ID --salt B64URL
+//	keyfob passkeys list | show ID | rename ID --name NAME | delete ID...
+//	keyfob blobs list | get ID | set ID FILE | delete ID | gc
+//	keyfob fingerprints list | enroll --name NAME | rename ID NAME | remove ID
 //	keyfob pin set | pin change | pin retries | pin min-length 6 | pin force-change
 //	keyfob config always-uv on | config enterprise | config long-touch
 //	keyfob reset | wink | ping
@@ -36,8 +39,13 @@
 // Results go to standard output: as lines of "name: value", or with --json as one line of JSON with the same names.
 // Binary values are base64url without padding; flags also take padding and the standard alphabet. A value that does
 // not exist is "-", in JSON null. docs/cli-json.md has what JSON each command writes. Everything else, such as "Touch ...
-// to register", goes to standard error. A command that fails writes nothing to standard output, with two exceptions:
-// authenticate also shows assertions whose signature does not verify, and doctor always shows what it found.
+// to register", goes to standard error. A command that fails writes nothing to standard output, with three exceptions:
+// authenticate also shows assertions whose signature does not verify, doctor always shows what it found, and "fingerprints
+// enroll" shows the finger that it could not name.
+//
+// Passkeys, the large blobs that belong to them, and fingers are meant by their IDs in base64url, or by the beginning of
+// one that no other has: lists show people as much of it as that takes, and JSON has all of it. An ID that begins with "-"
+// is taken for what it is.
 //
 // On a terminal there are colours (--color, NO_COLOR), tables have a head and are as narrow as the terminal, and what to
 // do now is the last line of standard error, which goes when it is done. Elsewhere lines are plain, and stay.
@@ -122,6 +130,8 @@
 // Its result is an [output], which is returned and never printed: a [record], a [table], a [group] of records, or, for what
 // is only done, [invocation.done]. Each of them is text and JSON in one. Bytes are [binary], and lists [words] or [numbers].
 // The names in JSON are for ever: docs/cli-json.md has them.
+//
+// What stands on a key is meant by its ID: [wantsID] or [wantsIDs], and [pick].
 //
 // It tells the user with fmt.Fprintln(inv.stderr, ...); what comes from a key goes through [printable] or [show] first. It
 // asks with [invocation.askSecret] or [invocation.line], and before it destroys anything with [invocation.confirm] and the

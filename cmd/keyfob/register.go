@@ -22,6 +22,7 @@ type registration struct {
 	resident   bool
 	uv         bool
 	hmacSecret bool
+	largeBlob  bool
 	exclude    [][]byte
 }
 
@@ -48,6 +49,7 @@ func registerCommand(inv *invocation) *cobra.Command {
 	f.BoolVar(&r.resident, "resident", false, "keep the credential on the key, where the relying party's ID finds it")
 	f.BoolVar(&r.uv, "uv", false, "verify the user by PIN or fingerprint, or fail")
 	f.BoolVar(&r.hmacSecret, "hmac-secret", false, "let authenticate --salt derive secrets")
+	f.BoolVar(&r.largeBlob, "large-blob", false, "let \"keyfob blobs\" store data for it; wants --resident")
 	bytesListVar(f, &r.exclude, "exclude", "refuse a key that holds the credential `ID`")
 	required(cmd, "rp", "user")
 	return cmd
@@ -70,8 +72,11 @@ func (r *registration) setAlgorithm(name string) (err error) {
 }
 
 func (r *registration) check() error {
-	if len(r.userID) > maxUserIDSize {
+	switch {
+	case len(r.userID) > maxUserIDSize:
 		return usageError(fmt.Sprintf("--user-id has more than %d bytes", maxUserIDSize))
+	case r.largeBlob && !r.resident:
+		return usageError("--large-blob is missing --resident")
 	}
 	return nil
 }
@@ -91,6 +96,7 @@ func (r *registration) perform(ctx context.Context, key *authenticator.Authentic
 		ResidentKey:      r.resident,
 		UserVerification: verification(r.uv),
 		HMACSecret:       r.hmacSecret,
+		LargeBlobKey:     r.largeBlob,
 	})
 	if err != nil {
 		return nil, err

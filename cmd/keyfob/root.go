@@ -44,7 +44,7 @@ func newInvocation(sys system) *invocation {
 func run(ctx context.Context, args []string, sys system) int {
 	inv := newInvocation(sys)
 	root := rootCommand(inv)
-	root.SetArgs(append([]string{}, forBrowser(args)...)) // for nil, cobra would take those of the process
+	root.SetArgs(append([]string{}, withoutDashes(root, forBrowser(args))...)) // for nil, cobra would take those of the process
 	cmd, err := root.ExecuteContextC(ctx)
 	inv.display.clear()
 	var usage usageError
@@ -88,8 +88,9 @@ func rootCommand(inv *invocation) *cobra.Command {
 		&cobra.Group{ID: programGroup, Title: "for other programs"},
 	)
 	add(root, keyGroup, listCommand(inv), doctorCommand(inv), infoCommand(inv), pinCommand(inv),
-		configCommand(inv), resetCommand(inv), winkCommand(inv), pingCommand(inv))
-	add(root, credentialGroup, registerCommand(inv), authenticateCommand(inv), deriveCommand(inv))
+		fingerprintsCommand(inv), configCommand(inv), resetCommand(inv), winkCommand(inv), pingCommand(inv))
+	add(root, credentialGroup, registerCommand(inv), authenticateCommand(inv), deriveCommand(inv),
+		passkeysCommand(inv), blobsCommand(inv))
 	add(root, programGroup, helperCommand(inv), virtualCommand(inv), traceCommand(inv), installToolsCommand(inv))
 	root.AddCommand(versionCommand(inv))
 	return root

@@ -29,6 +29,7 @@ var update = flag.Bool("update", false, "write what commands print into the scri
 //	let NAME PATH                                                set $NAME to a member of its JSON: assertions.0.signature
 //	[!] same A B                                                 compare what let has set
 //	bytes N                                                      how many bytes of output the last keyfob wrote
+//	short NAME                                                   in what keyfob prints, <NAME> is now the beginning of $NAME
 //
 // Files of the script are named as $WORK/FILE. In what keyfob printed, "unix:NAME" stands for the key, and "<base64>" for 16
 // bytes or more, which are others each time.
@@ -53,6 +54,7 @@ func TestScripts(t *testing.T) {
 			"let":    scripted((*desk).let),
 			"same":   scripted((*desk).same),
 			"bytes":  scripted((*desk).requireBytes),
+			"short":  scripted((*desk).short),
 		},
 	})
 }
@@ -143,7 +145,7 @@ var uuid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 func (d *desk) stable(ts *testscript.TestScript, text string) string {
 	text = strings.NewReplacer(append(d.names, ts.MkAbs("."), "$WORK")...).Replace(text)
 	return longBase64.ReplaceAllStringFunc(text, func(found string) string {
-		if _, err := base64.RawURLEncoding.DecodeString(found); err != nil || uuid.MatchString(found) {
+		if _, err := base64.RawURLEncoding.DecodeString(found); err != nil || uuid.MatchString(found) || strings.HasPrefix(found, "userVerification") {
 			return found
 		}
 		return "<base64>"
@@ -158,6 +160,16 @@ func (d *desk) requireStatus(ts *testscript.TestScript, _ bool, args []string) {
 
 func (d *desk) input(ts *testscript.TestScript, _ bool, args []string) {
 	d.stdin = ts.ReadFile(args[0])
+}
+
+// short is for IDs in base64url.
+func (d *desk) short(ts *testscript.TestScript, _ bool, args []string) {
+	id := ts.Getenv(args[0])
+	if len(id) > leastIDLength {
+		d.names = append(d.names, id, id) // it stays
+		id = id[:leastIDLength]
+	}
+	d.names = append(d.names, id, "<"+args[0]+">")
 }
 
 func (d *desk) let(ts *testscript.TestScript, _ bool, args []string) {

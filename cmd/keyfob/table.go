@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +18,7 @@ type column struct {
 	head  string              // on terminals only
 	cell  func(record) string // what comes from a key must have gone through [show] or [printable]
 	whole bool                // it is of no use if it is cut
+	once  bool                // on terminals a line leaves out what the one above says
 }
 
 // member is a column that shows a member of the rows.
@@ -60,6 +62,7 @@ func (t table) text(p *page) {
 			fmt.Fprintln(p, aligned(row, widths))
 		}
 	case t.fit(widths, p.width-1):
+		t.omitRepeated(cells)
 		fmt.Fprintln(p, p.paint(bold, aligned(cells[0], widths)))
 		for _, row := range cells[1:] {
 			fmt.Fprintln(p, aligned(row, widths))
@@ -120,6 +123,16 @@ func (t table) fit(widths []int, room int) bool {
 	}
 }
 
+func (t table) omitRepeated(cells [][]string) {
+	for i := len(cells) - 1; i > 0; i-- {
+		for k, c := range t.columns {
+			if c.once && cells[i][k] == cells[i-1][k] {
+				cells[i][k] = ""
+			}
+		}
+	}
+}
+
 // aligned is a line of the table.
 func aligned(cells []string, widths []int) string {
 	var b strings.Builder
@@ -140,4 +153,17 @@ func (t table) blocks(p *page, cells [][]string) {
 			}
 		}
 	}
+}
+
+// listing is a table with something about the whole, which people are told otherwise: in JSON an object with the table
+// as its last member.
+type listing struct {
+	about record
+	name  string // of the table
+	table
+}
+
+// MarshalJSON implements [json.Marshaler].
+func (l listing) MarshalJSON() ([]byte, error) {
+	return append(slices.Clone(l.about), field{l.name, l.table}).MarshalJSON()
 }
