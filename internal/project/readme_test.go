@@ -37,3 +37,35 @@ func TestTheREADMENamesEveryPackage(t *testing.T) {
 		}
 	}
 }
+
+// The documents refer to what is there.
+func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
+	list, err := exec.Command("git", "-C", "../..", "ls-files", "*.md").Output()
+	if err != nil {
+		t.Skip("no git to list the documents: ", err)
+	}
+	links := 0
+	for path := range strings.FieldsSeq(string(list)) {
+		text, err := os.ReadFile(filepath.Join("../..", path))
+		require.NoError(t, err)
+		for _, link := range regexp.MustCompile(`\]\(([^)#:]+)[^):]*\)`).FindAllSubmatch(text, -1) {
+			_, err := os.Stat(filepath.Join("../..", filepath.Dir(path), string(link[1])))
+			require.NoError(t, err, "%s: %s", path, link[0])
+			links++
+		}
+	}
+	require.Greater(t, links, 30)
+}
+
+// Each example has its line in the table.
+func TestTheTableOfExamples(t *testing.T) {
+	table, err := os.ReadFile("../../examples/README.md")
+	require.NoError(t, err)
+	folders, err := os.ReadDir("../../examples")
+	require.NoError(t, err)
+	for _, folder := range folders {
+		if folder.IsDir() {
+			require.Contains(t, string(table), "("+folder.Name()+"/", "examples/README.md")
+		}
+	}
+}
