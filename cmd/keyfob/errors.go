@@ -48,7 +48,7 @@ var hints = map[authenticator.Kind]string{
 	authenticator.KindUVFailed:    "try the finger again, or use the PIN",
 	authenticator.KindExcluded:    `this key is registered already: use "keyfob authenticate", or another key`,
 	authenticator.KindNoMatch:     `check --rp and --credential, use another key, or "keyfob register" this one`,
-	authenticator.KindStoreFull:   "register without --resident, or use another key",
+	authenticator.KindStoreFull:   `register without --resident, make room with "keyfob passkeys delete", or use another key`,
 	authenticator.KindUnsupported: `"keyfob info" shows what the key supports`,
 	authenticator.KindProtocol:    "unplug the key, plug it in again, and repeat the command",
 }

@@ -36,7 +36,6 @@ func TestEnrollingOnTheTerminal(t *testing.T) {
 	status, stdout := wait()
 	require.Equal(t, exitOK, status)
 	require.Equal(t, "left thumb", decodeObject(t, stdout)["name"])
-	require.True(t, strings.HasSuffix(s.all.String(), eraseLine), "the last line is gone")
 }
 
 func TestDeletingIsConfirmedOnTheTerminal(t *testing.T) {
