@@ -27,8 +27,8 @@ class Bridge {
   }
 
   /**
-   * serve sends the end of a frame's request, { result } or { error }, to its port. A port that closes before then, because
-   * the page aborts, navigates or dies, ends the request.
+   * serve sends the end of a frame's request, { result } or { error }, to its port, which the frame closes then. A port that
+   * closes before, because the page aborts, navigates or dies, ends the request.
    *
    * @param {object} request
    * @param {object} request.frame is Electron's WebFrameMain: has origin, parent and top
@@ -41,12 +41,10 @@ class Bridge {
     const controller = new AbortController();
     port.on("close", () => controller.abort());
     port.start();
-    const turn = async () => {
-      port.postMessage(await this.#run({ ...message, page, owner, controller }));
-      port.close();
-    };
-    this.#line = this.#line.then(turn);
-    return this.#line;
+    const turn = async () => port.postMessage(await this.#run({ ...message, page, owner, controller }));
+    const served = this.#line.then(turn);
+    this.#line = served.catch(() => {}); // what went wrong is the caller's to know; the next one has its turn
+    return served;
   }
 
   /** close cancels what runs, and ends the helper. */

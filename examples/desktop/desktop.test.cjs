@@ -10,14 +10,14 @@ const Module = require("node:module");
 const os = require("node:os");
 const path = require("node:path");
 const { after, before, beforeEach, afterEach, test } = require("node:test");
-const { Chromium, present } = require("./stand-in/chromium.cjs");
+const { Chromium, program } = require("./stand-in/chromium.cjs");
 const { Helper } = require("../helper-js/keyfob.js");
 const { fake } = require("./stand-in/electron.cjs");
 
 const login = "https://login.example.org";
 const portal = "https://portal.example.net";
 const root = path.join(__dirname, "../..");
-const missing = present() ? false : "Chromium is missing: apt-get install --no-install-recommends chromium";
+const missing = program ? false : "Chromium is missing: apt-get install --no-install-recommends chromium-headless-shell";
 if (missing && process.env.KEYFOB_EXAMPLES === "require") throw new Error(missing);
 
 const script = `<script>

@@ -26,7 +26,7 @@ ipcMain.on("keyfob.script", (event) => {
 ipcMain.on("keyfob.request", ({ sender, senderFrame, ports }, message) => {
   const [port] = ports;
   if (!port) return;
-  if (!senderFrame) return port.close(); // it is gone already
+  if (!senderFrame) return port.close(); // it has gone
   bridge.serve({ frame: senderFrame, port, message, owner: sender });
 });
 

@@ -13,7 +13,7 @@ class PromptWindow {
     const window = new BrowserWindow({
       parent: BrowserWindow.fromWebContents(owner) ?? undefined,
       width: 440,
-      height: 340,
+      height: 380,
       minimizable: false,
       maximizable: false,
       title: "Security key",

@@ -7,9 +7,7 @@ const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
 
-const program = process.env.CHROMIUM ?? "chromium";
-
-const present = () => spawnSync(program, ["--version"]).status === 0;
+const program = ["chromium-headless-shell", "chromium"].find((name) => spawnSync(name, ["--version"]).status === 0);
 
 /** Chromium sends commands and emits events, each with the session (a page or a frame's process) that it is about. */
 class Chromium extends EventEmitter {
@@ -77,4 +75,4 @@ function readMessages(stream, take) {
   });
 }
 
-module.exports = { Chromium, present };
+module.exports = { Chromium, program };

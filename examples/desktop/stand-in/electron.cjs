@@ -231,7 +231,7 @@ class Frame {
   }
 }
 
-/** Port is a MessagePortMain: it holds messages back until start. */
+/** Port is a MessagePortMain. */
 class Port extends EventEmitter {
   constructor(post) {
     super();
@@ -239,8 +239,6 @@ class Port extends EventEmitter {
   }
 
   start() {}
-
-  close() {}
 }
 
 module.exports = { fake };
