@@ -300,6 +300,35 @@ check("a touch is asked for while the key waits for it", async () => {
   assert.equal((await using).id, id);
 });
 
+check("the prompt says what the helper tells, of keys as well that are not here", async () => {
+  const { mainFrame } = await start();
+  ask(mainFrame, "create", creation()).catch(() => {}); // until the window closes
+  const { webContents } = await prompt(/Plug in/);
+  const blue = { name: "Blue <i>Key</i> (/dev/hidraw1)" };
+  const dropped = { message: "the key may not be opened", hint: "install the udev rule" };
+  const account = { ask: "account", rpId: "example.org", accounts: [{ id: "AA", name: "al", displayName: "Al" }] };
+  const told = [
+    [{ event: "select" }, /Several keys blink/],
+    [{ event: "touch", key: blue, reason: "select" }, /Touch Blue <i>Key<\/i> \(\/dev\/hidraw1\) to choose it\./],
+    [{ event: "touch", key: blue, reason: "verify" }, /to show that it is you/],
+    [{ event: "retry", key: blue, retries: 1 }, /to show that it is you[^]*Not recognized: try again. 1 try left\./],
+    [{ event: "touched", key: blue }, /was touched\.\s+Cancel/],
+    [{ event: "processing", key: blue, reason: "register" }, /is busy/],
+    [{ event: "keys", change: "dropped", key: blue, keys: [], error: dropped }, /The key may not be opened\. Install the udev rule\./],
+    [{ event: "keys", change: "added", key: blue, keys: [blue] }, /is busy …\s+Cancel/],
+    [{ event: "sung", key: blue }, /is busy/], // of a helper that is newer
+    [{ ask: "pin", reason: "insteadOfUV", retries: 2, minLength: 4, key: blue }, /did not recognize you\. 2 tries left/],
+    [{ ask: "pin", reason: "repeated", minLength: 4, key: blue }, /has rejected this PIN already\.\s+PIN\s+OK/],
+    [{ ask: "newPin", reason: "rejected", minLength: 6, maxLength: 63, policy: true, policyUrl: "https://key.example/pin", key: blue },
+      /of 6 to 63 characters[^]*does not accept this one. Its rules: https:\/\/key.example\/pin/],
+    [account, /Which account\?\s+Al \(al\)/],
+  ];
+  for (const [message, shown] of told) {
+    webContents.send("prompt.show", { type: "event", ...message });
+    await prompt(shown);
+  }
+});
+
 check("an AbortSignal ends a request in each of its states, and leaves room for the next", async () => {
   const { mainFrame } = await start();
   const states = [
