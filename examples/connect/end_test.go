@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/ssh"
@@ -49,6 +50,24 @@ func TestFromTheFirstTouchToTheLast(t *testing.T) {
 	_, stderr, status = alice.run("", "delete", "blue one")
 	require.Equal(t, 1, status)
 	require.Contains(t, stderr, "no key of that name")
+}
+
+// What the README begins with works, with a key that "keyfob virtual serve" plays.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	plug(t, virtual.Config{}) // or skip
+	listener, err := net.Listen("tcp", "localhost:0")
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	c := exec.CommandContext(t.Context(), "./demo")
+	c.Env = append(os.Environ(), "PORT="+port)
+	c.WaitDelay = time.Second // after its end; it leaves nobody behind who could write
+	out, err := c.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Contains(t, string(out), "404 page not found\n", "the answer of the target")
+	require.Regexp(t, `my first key  \S+ \S+  \d`, string(out), "the key was used")
 }
 
 func TestForwardListensForMany(t *testing.T) {

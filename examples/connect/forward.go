@@ -40,8 +40,8 @@ func (p *program) ssh(ctx context.Context, target string, args []string) error {
 	if err != nil {
 		return err
 	}
-	// ssh gives it to the shell, after replacing what begins with a percent sign.
-	proxy := strings.ReplaceAll(fmt.Sprintf("'%s' forward '%s'", self, target), "%", "%%")
+	// ssh replaces what begins with a percent sign, and gives the rest to the shell.
+	proxy := strings.ReplaceAll(fmt.Sprintf(`"%s" forward "%s"`, self, target), "%", "%%")
 	command := exec.CommandContext(ctx, "ssh", append([]string{"-o", "ProxyCommand=" + proxy, target}, args...)...)
 	command.Stdin, command.Stdout, command.Stderr = p.stdin, p.stdout, p.stderr
 	return command.Run()

@@ -140,9 +140,9 @@ func (p *program) list(ctx context.Context) error {
 	for _, key := range keys {
 		used := "never"
 		if !key.LastUsed.IsZero() {
-			used = key.LastUsed.Format(time.DateTime)
+			used = key.LastUsed.Local().Format(time.DateTime)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\n", key.Name, key.Created.Format(time.DateTime), used)
+		fmt.Fprintf(table, "%s\t%s\t%s\n", key.Name, key.Created.Local().Format(time.DateTime), used)
 	}
 	return table.Flush()
 }

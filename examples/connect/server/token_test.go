@@ -87,6 +87,13 @@ func TestTokensOfOthersAreRefused(t *testing.T) {
 		return token
 	}
 	secret := s.tokens.secret
+	bob, err := s.store.userOf(t.Context(), s.registered(t, "bob").Token)
+	require.NoError(t, err)
+	bob, err = withKeys(t.Context(), s.store.db, bob)
+	require.NoError(t, err)
+	foreign := sign(signing, secret, func(c *claims) { c.Key = bob.keys[0].ID })
+	requireRefused(t, alice.talk(t.Context(), foreign), http.StatusForbidden, "deleted")
+
 	same := func(*claims) {}
 	require.NoError(t, alice.talk(t.Context(), sign(signing, secret, same)), "the cases below differ in one thing only")
 	for name, token := range map[string]string{
