@@ -154,19 +154,15 @@ func (inv *invocation) ui() *authenticator.UI {
 func (inv *invocation) notify(e authenticator.Event) {
 	switch e.Kind {
 	case authenticator.EventTouch:
-		if inv.selecting && e.Touch == authenticator.TouchToSelect {
-			return // of several keys, each of which says so
+		if e.Touch == authenticator.TouchToSelect {
+			return // each of several keys says so, some after another was touched
 		}
 		inv.display.ask(prompt{"Touch ", inv.nameOf(e.Key), " to " + e.Touch.String()})
 	case authenticator.EventInsert:
 		inv.display.ask(prompt{before: "Plug in a security key"})
 	case authenticator.EventSelect:
-		inv.selecting = true
 		inv.display.ask(prompt{before: "Touch the security key to use"})
-	case authenticator.EventTouched:
-		inv.selecting = false
-		inv.display.done()
-	case authenticator.EventProcessing:
+	case authenticator.EventTouched, authenticator.EventProcessing:
 		inv.display.done()
 	case authenticator.EventProgress:
 		inv.display.progress(e.Done, e.Total)

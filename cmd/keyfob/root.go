@@ -30,8 +30,6 @@ type invocation struct {
 
 	began  bool     // the command line is in order, and the command at work
 	opened hid.Info // what the system says about the key, where the authenticator does not know it
-
-	selecting bool // the user has been told to touch one of several keys
 }
 
 func newInvocation(sys system) *invocation {
