@@ -22,7 +22,8 @@
 //	keyfob fido2-token | fido2-cred | fido2-assert
 //	keyfob completion bash | zsh | fish | powershell
 //
-// "keyfob help" lists the commands and "keyfob help COMMAND" shows the flags of one.
+// "keyfob help" lists the commands and "keyfob help COMMAND" shows the flags of one. Manual pages of the same come from
+// "go -C cmd/keyfob run -tags man . man DIR".
 //
 // # Which key
 //

@@ -60,9 +60,13 @@ const (
 	keyGroup        = "key"
 	credentialGroup = "credential"
 	programGroup    = "program"
+	topicGroup      = "topic"
 )
 
 func init() { cobra.EnableCommandSorting = false } // they stand in the order in which people need them
+
+// more are commands that are only there with a build tag.
+var more []func(*invocation) *cobra.Command
 
 func rootCommand(inv *invocation) *cobra.Command {
 	root := &cobra.Command{
@@ -84,13 +88,18 @@ func rootCommand(inv *invocation) *cobra.Command {
 		&cobra.Group{ID: keyGroup, Title: "keys"},
 		&cobra.Group{ID: credentialGroup, Title: "credentials"},
 		&cobra.Group{ID: programGroup, Title: "for other programs"},
+		&cobra.Group{ID: topicGroup, Title: "to read"},
 	)
 	add(root, keyGroup, listCommand(inv), doctorCommand(inv), infoCommand(inv), pinCommand(inv),
 		fingerprintsCommand(inv), configCommand(inv), resetCommand(inv), winkCommand(inv), pingCommand(inv))
 	add(root, credentialGroup, registerCommand(inv), authenticateCommand(inv), deriveCommand(inv),
 		passkeysCommand(inv), blobsCommand(inv))
 	add(root, programGroup, helperCommand(inv), virtualCommand(inv), traceCommand(inv), installToolsCommand(inv))
+	add(root, topicGroup, exitStatusTopic())
 	root.AddCommand(versionCommand(inv))
+	for _, command := range more {
+		root.AddCommand(command(inv))
+	}
 	return root
 }
 

@@ -161,7 +161,7 @@ func leaves(cmd *cobra.Command) (names []string) {
 	for _, c := range cmd.Commands() {
 		names = append(names, leaves(c)...)
 	}
-	if !cmd.HasSubCommands() || cmd.Name() == "helper" {
+	if (!cmd.HasSubCommands() || cmd.Name() == "helper") && !cmd.IsAdditionalHelpTopicCommand() && !cmd.Hidden {
 		names = append(names, cmd.CommandPath())
 	}
 	return names

@@ -70,7 +70,7 @@ func TestHelpGoesToStandardOutput(t *testing.T) {
 		r := keyfob(t, line).requireOK(t)
 		require.Empty(t, r.stderr, line)
 		for _, c := range rootCommand(newInvocation(keys())).Commands() {
-			require.Contains(t, r.stdout, "\n  "+c.Name()+" ", line)
+			require.Equal(t, !c.Hidden, strings.Contains(r.stdout, "\n  "+c.Name()+" "), line)
 		}
 	}
 	for _, line := range []string{"pin -h", "help pin"} {

@@ -67,7 +67,10 @@ func help(cmd *cobra.Command, _ []string) {
 	if text == "" {
 		text = cmd.Short
 	}
-	fmt.Fprintf(w, "%s\n\n%s", text, cmd.UsageString())
+	fmt.Fprintf(w, "%s\n", text)
+	if !cmd.IsAdditionalHelpTopicCommand() {
+		fmt.Fprintf(w, "\n%s", cmd.UsageString())
+	}
 }
 
 // usage is how a command is called.
@@ -99,7 +102,7 @@ func commands(w io.Writer, cmd *cobra.Command) {
 	for _, group := range append(groups, &cobra.Group{Title: "commands"}) {
 		title := group.Title
 		for _, c := range cmd.Commands() {
-			if c.GroupID != group.ID || !c.IsAvailableCommand() {
+			if c.GroupID != group.ID || !(c.IsAvailableCommand() || c.IsAdditionalHelpTopicCommand()) {
 				continue
 			}
 			if title != "" {
