@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"time"
 
 	"golang.org/x/term"
 
@@ -29,19 +32,20 @@ func tell(e authenticator.Event) {
 	}
 }
 
-// once returns a UI that does not ask for a PIN again that was right.
-func once(ui *authenticator.UI) *authenticator.UI {
+// once returns a UI that does not ask for a PIN again that was right, until forget is called.
+func once(ui *authenticator.UI) (asking *authenticator.UI, forget func()) {
 	var known []byte
-	asking := *ui
-	asking.PIN = func(ctx context.Context, req *authenticator.PINRequest) ([]byte, error) {
-		if known == nil || req.Reason != authenticator.PINNeeded {
-			pin, err := ui.PIN(ctx, req)
-			known = bytes.Clone(pin)
-			return pin, err
+	again := *ui
+	again.PIN = func(ctx context.Context, req *authenticator.PINRequest) ([]byte, error) {
+		if known != nil && req.Reason == authenticator.PINNeeded {
+			return bytes.Clone(known), nil
 		}
-		return bytes.Clone(known), nil
+		pin, err := ui.PIN(ctx, req)
+		clear(known)
+		known = bytes.Clone(pin)
+		return pin, err
 	}
-	return &asking
+	return &again, func() { clear(known) }
 }
 
 func askPIN(ctx context.Context, req *authenticator.PINRequest) ([]byte, error) {
@@ -50,11 +54,14 @@ func askPIN(ctx context.Context, req *authenticator.PINRequest) ([]byte, error) 
 		return nil, err
 	}
 	required, program := os.Getenv("SSH_ASKPASS_REQUIRE"), os.Getenv("SSH_ASKPASS")
-	tty := terminal()
+	tty, err := openTerminal()
+	if err == nil {
+		defer tty.Close()
+	}
 	switch {
-	case program != "" && required != "never" && (tty == nil || required == "force" || required == "prefer"):
+	case program != "" && required != "never" && (err != nil || required == "force" || required == "prefer"):
 		return runAskpass(ctx, program, question)
-	case tty == nil:
+	case err != nil:
 		return nil, fmt.Errorf("%w: no terminal to ask on, and no SSH_ASKPASS", authenticator.ErrPINRequired)
 	}
 	return readPIN(ctx, tty, question)
@@ -84,36 +91,52 @@ func runAskpass(ctx context.Context, program, question string) ([]byte, error) {
 	return bytes.TrimRight(answer, "\r\n"), nil
 }
 
-// terminal returns the one that the program was started in, also if its standard input is something else, or nil.
-func terminal() *os.File {
-	if tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0); err == nil {
-		return tty
+// openTerminal opens the one that the program was started in, also if its standard input is something else.
+func openTerminal() (tty *os.File, err error) {
+	for _, name := range []string{"/dev/tty", "CONIN$"} { // of Unix, of Windows
+		if tty, err = os.OpenFile(name, os.O_RDWR, 0); err == nil {
+			break
+		}
 	}
-	if term.IsTerminal(int(os.Stdin.Fd())) {
-		return os.Stdin
-	}
-	return nil
+	return tty, err
 }
 
-// readPIN leaves the reader behind when ctx is done: nothing can interrupt it, and the program ends then.
+// readPIN asks without showing the answer. When ctx is done it stops to read, or it would take the answer to the next
+// question; where terminals know no deadlines, as on macOS and Windows, only Enter or Ctrl-C stop it.
 func readPIN(ctx context.Context, tty *os.File, question string) ([]byte, error) {
-	fd := int(tty.Fd())
-	if old, err := term.GetState(fd); err == nil {
-		defer term.Restore(fd, old)
+	restore, err := makeRaw(tty)
+	if err != nil {
+		return nil, err
 	}
-	fmt.Fprint(os.Stderr, question)
-	defer fmt.Fprintln(os.Stderr)
-	var pin []byte
-	done := make(chan error, 1)
-	go func() {
-		typed, err := term.ReadPassword(fd)
-		pin = typed
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		return pin, err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	defer restore()
+	stop := context.AfterFunc(ctx, func() { tty.SetReadDeadline(time.Now()) })
+	defer stop()
+	screen := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{tty, os.Stderr}, "")
+	pin, err := screen.ReadPassword(question)
+	if err == nil {
+		return []byte(pin), nil
 	}
+	fmt.Fprint(os.Stderr, "\r\n")
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	} else if errors.Is(err, io.EOF) { // Ctrl-C or Ctrl-D
+		err = context.Canceled
+	}
+	return nil, err
+}
+
+// makeRaw takes the echo from a terminal. It does without tty.Fd, which would take the deadline from it.
+func makeRaw(tty *os.File) (restore func(), err error) {
+	conn, err := tty.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var state *term.State
+	if controlErr := conn.Control(func(fd uintptr) { state, err = term.MakeRaw(int(fd)) }); controlErr != nil {
+		return nil, controlErr
+	}
+	return func() { conn.Control(func(fd uintptr) { term.Restore(int(fd), state) }) }, err
 }

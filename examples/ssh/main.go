@@ -97,7 +97,9 @@ func defineEnrol(f *flag.FlagSet) action {
 		if _, err := os.Lstat(*path); err == nil { // before the user touches anything
 			return fmt.Errorf("%s: %w", *path, fs.ErrExist)
 		}
-		client.UI = once(client.UI) // it has two questions to the security key
+		asking, forget := once(client.UI) // it has two questions to the security key
+		defer forget()
+		client.UI = asking
 		k, err := enrol(ctx, client, e)
 		if err != nil {
 			return err

@@ -3,13 +3,16 @@ package main
 import (
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/ssh/agent"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,6 +36,42 @@ func TestCtrlCEndsTheQuestion(t *testing.T) {
 	s.answer(t, "PIN of ", "\x03")
 	require.Error(t, c.Wait())
 	require.Equal(t, 1, c.ProcessState.ExitCode(), "it was not killed, which would leave the terminal without an echo")
+}
+
+// TestAgentTakesItsQuestionBack has a client hang up while the agent asks for the PIN. The next one's question gets its
+// answer, which is typed once.
+func TestAgentTakesItsQuestionBack(t *testing.T) {
+	t.Parallel()
+	s := newScreen(t)
+	p := newProgram(t)
+	mustRun(t, p.command(t, "enrol", "-f", "id", "-verify-required"))
+	k, err := readKey(filepath.Join(p.dir, "id"))
+	require.NoError(t, err)
+	c := p.command(t, "agent", "-a", "agent", "id")
+	c.Stdout = s.theirs
+	s.start(t, c)
+	s.read(t, "export SSH_AUTH_SOCK;")
+
+	sign := func() (net.Conn, <-chan error) {
+		conn, err := net.Dial("unix", filepath.Join(p.dir, "agent"))
+		require.NoError(t, err)
+		t.Cleanup(func() { conn.Close() })
+		signed := make(chan error, 1)
+		go func() {
+			_, err := agent.NewClient(conn).Sign(k.ssh, []byte("data"))
+			signed <- err
+		}()
+		s.read(t, "PIN of ")
+		return conn, signed
+	}
+	leaving, signed := sign()
+	require.NoError(t, leaving.Close())
+	require.Error(t, <-signed)
+	_, signed = sign()
+	s.answer(t, "", pin+"\n")
+	require.NoError(t, <-signed)
+	require.NoError(t, c.Process.Signal(os.Interrupt))
+	require.NoError(t, c.Wait())
 }
 
 // screen is a terminal.
@@ -60,7 +99,9 @@ func newScreen(t *testing.T) screen {
 func (s screen) start(t *testing.T, c *exec.Cmd) *exec.Cmd {
 	t.Helper()
 	c.Env = append(c.Env, "SSH_ASKPASS_REQUIRE=never")
-	c.Stdout, c.Stderr = &strings.Builder{}, s.theirs
+	if c.Stderr = s.theirs; c.Stdout == nil {
+		c.Stdout = &strings.Builder{}
+	}
 	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 2}
 	require.NoError(t, c.Start())
 	return c
