@@ -7,7 +7,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"unicode"
 
@@ -108,10 +110,10 @@ func isPadding(b []byte) bool {
 }
 
 // authorized returns the public key as a line of the file authorized_keys. The comment may come from a security key, which
-// must not add lines of its own.
+// must not add lines of its own, or control the terminal.
 func (k *key) authorized() []byte {
 	comment := strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if !unicode.IsPrint(r) {
 			return '_'
 		}
 		return r
@@ -119,12 +121,28 @@ func (k *key) authorized() []byte {
 	return fmt.Appendf(bytes.TrimSuffix(ssh.MarshalAuthorizedKey(k.ssh), []byte("\n")), " %s\n", comment)
 }
 
-// write writes path and path.pub, none of which may exist.
+// requireFree returns the error that write would return, if there is one already before the user touches anything.
+func requireFree(path string) error {
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return err
+	}
+	for _, name := range []string{path, path + ".pub"} {
+		if _, err := os.Lstat(name); err == nil {
+			return fmt.Errorf("%s: %w", name, fs.ErrExist)
+		}
+	}
+	return nil
+}
+
+// write writes path and path.pub, none of which may exist, or neither.
 func (k *key) write(path string) error {
 	if err := create(path, 0o600, k.marshal()); err != nil {
 		return err
 	}
-	return create(path+".pub", 0o644, k.authorized())
+	if err := create(path+".pub", 0o644, k.authorized()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
 }
 
 func create(path string, mode os.FileMode, data []byte) error {
@@ -133,7 +151,10 @@ func create(path string, mode os.FileMode, data []byte) error {
 		return err
 	}
 	_, err = f.Write(data)
-	return errors.Join(err, f.Close())
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
 }
 
 // readKey reads a private key file.

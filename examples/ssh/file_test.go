@@ -48,18 +48,31 @@ func TestWriteKeepsWhatIsThere(t *testing.T) {
 	require.Equal(t, k, again)
 }
 
+func TestWriteLeavesNoHalf(t *testing.T) {
+	t.Parallel()
+	k := newPerson(t, virtual.Config{}).enrol(t, kinds[0].algorithm, touchRequired)
+	path := filepath.Join(t.TempDir(), "id")
+	require.NoError(t, requireFree(path))
+	require.NoError(t, os.WriteFile(path+".pub", nil, 0o600))
+	require.ErrorIs(t, requireFree(path), os.ErrExist)
+	require.ErrorIs(t, k.write(path), os.ErrExist)
+	require.NoFileExists(t, path)
+	require.ErrorIs(t, requireFree(filepath.Join(path, "id")), os.ErrNotExist)
+}
+
 // What a security key says becomes neither another line of authorized_keys nor a path.
 func TestNamesFromTheSecurityKeyAreHarmless(t *testing.T) {
 	t.Parallel()
 	k := newPerson(t, virtual.Config{}).enrol(t, kinds[0].algorithm, touchRequired)
-	k.comment = "ada's\nssh-rsa AAAA\x1b[2J"
-	require.Equal(t, strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(k.ssh)), "\n")+" ada's_ssh-rsa AAAA_[2J\n",
+	k.comment = "ada's\nssh-rsa AAAA\x1b[2J\u202e"
+	require.Equal(t, strings.TrimSuffix(string(ssh.MarshalAuthorizedKey(k.ssh)), "\n")+" ada's_ssh-rsa AAAA_[2J_\n",
 		string(k.authorized()))
 
 	for _, c := range []struct{ application, user, want string }{
 		{"ssh:", "", "id_ecdsa_sk_rk"},
 		{"ssh:", "ada\x00\x00", "id_ecdsa_sk_rk_ada"},
 		{"ssh:work", "", "id_ecdsa_sk_rk_work"},
+		{"ssh://work", "", "id_ecdsa_sk_rk_work"},
 		{"ssh:../../x", "a/b\\c:d\n\xff", "id_ecdsa_sk_rk_.._.._x_a_b_c_d__"},
 	} {
 		k.application = c.application
@@ -108,7 +121,11 @@ func TestParseKeyRefuses(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
-	_, err := parseKey([]byte("no PEM"))
+	web, err := newKey(k.public, "example.org", k.flags, k.handle)
+	require.NoError(t, err)
+	_, err = parseKey(web.marshal())
+	require.ErrorContains(t, err, "not of SSH")
+	_, err = parseKey([]byte("no PEM"))
 	require.Error(t, err)
 	_, err = parseKey(pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: []byte("openssh-key-v2\x00")}))
 	require.ErrorContains(t, err, "version")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 
@@ -19,6 +20,10 @@ const (
 	verifyRequired = 0x04
 	resident       = 0x20
 )
+
+// scheme is what each application begins with. A security key signs for the web site of any other RP ID as well: who may
+// have data signed with such a key, as the clients of an agent, could sign in there.
+const scheme = "ssh:"
 
 // key is an SSH key that lives on a security key: what ssh-keygen keeps in a file like id_ed25519_sk. Nothing in it is
 // secret; without the security key it is worth nothing.
@@ -94,6 +99,9 @@ func parsePublic(wire []byte) (*key, error) {
 	}
 	if err != nil {
 		return nil, err // unreachable: ssh.ParsePublicKey has read the same
+	}
+	if !strings.HasPrefix(k.application, scheme) {
+		return nil, fmt.Errorf("key for %.100q, which is not of SSH", k.application)
 	}
 	k.public, err = cose.NewKey(algorithm, parsed.(ssh.CryptoPublicKey).CryptoPublicKey())
 	return k, err

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"os/signal"
@@ -82,7 +81,7 @@ func defineEnrol(f *flag.FlagSet) action {
 		e := enrolment{
 			algorithm: algorithms[*kind], application: *application, user: *user, replace: *replace, flags: touchRequired,
 		}
-		if e.algorithm == 0 || !strings.HasPrefix(e.application, "ssh:") || len(e.user) > 32 {
+		if e.algorithm == 0 || !strings.HasPrefix(e.application, scheme) || len(e.user) > 32 {
 			return errors.New("wrong -t, -application or -user")
 		}
 		if *silent {
@@ -94,8 +93,8 @@ func defineEnrol(f *flag.FlagSet) action {
 		if *store {
 			e.flags |= resident
 		}
-		if _, err := os.Lstat(*path); err == nil { // before the user touches anything
-			return fmt.Errorf("%s: %w", *path, fs.ErrExist)
+		if err := requireFree(*path); err != nil {
+			return err
 		}
 		asking, forget := once(client.UI) // it has two questions to the security key
 		defer forget()
@@ -107,8 +106,11 @@ func defineEnrol(f *flag.FlagSet) action {
 		if *comment != "" {
 			k.comment = *comment
 		}
-		os.Stdout.Write(k.authorized())
-		return k.write(*path)
+		if err := k.write(*path); err != nil {
+			return err
+		}
+		_, err = os.Stdout.Write(k.authorized())
+		return err
 	}
 }
 
@@ -185,13 +187,15 @@ func defineDownload(f *flag.FlagSet) action {
 		if err != nil {
 			return err
 		}
+		var errs []error
 		for _, r := range all {
 			path := filepath.Join(*dir, r.fileName())
 			if err := r.write(path); err != nil {
-				return err
+				errs = append(errs, err) // which keeps nobody from the other keys
+				continue
 			}
 			fmt.Println(path)
 		}
-		return nil
+		return errors.Join(errs...)
 	}
 }

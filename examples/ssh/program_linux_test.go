@@ -108,6 +108,12 @@ func TestProgramEnrolsListsAndDownloads(t *testing.T) {
 	out, err := p.command(t, "enrol", "-f", "third", "-resident").CombinedOutput()
 	require.NoError(t, err)
 	require.Equal(t, 1, strings.Count(string(out), "PIN of "), "it is asked for once")
+	for taken, other := range map[string]string{"id_ecdsa_sk_rk": "id_ecdsa_sk_rk_work_ada", "id_ecdsa_sk_rk_work_ada": "id_ecdsa_sk_rk"} {
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, taken), nil, 0o600))
+		require.Error(t, p.command(t, "download", "-d", dir).Run())
+		require.FileExists(t, filepath.Join(dir, other))
+	}
 }
 
 func TestProgramSigns(t *testing.T) {
@@ -172,6 +178,12 @@ func TestProgramIsAnAgent(t *testing.T) {
 	require.NoError(t, c.Process.Signal(os.Interrupt))
 	require.NoError(t, c.Wait(), "%s", &stderr)
 	require.NoFileExists(t, filepath.Join(p.dir, "agent"))
+}
+
+func TestSignaturesHaveAPurpose(t *testing.T) {
+	t.Parallel()
+	_, err := signMessage(nil, "", nil)
+	require.ErrorContains(t, err, "namespace")
 }
 
 func TestProgramExplainsItself(t *testing.T) {

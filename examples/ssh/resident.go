@@ -32,7 +32,7 @@ func residents(ctx context.Context, client *authenticator.Client) (all []stored,
 		return nil, err
 	}
 	for _, rp := range list.RelyingParties {
-		if !strings.HasPrefix(rp.RP.ID, "ssh:") || rp.Truncated {
+		if !strings.HasPrefix(rp.RP.ID, scheme) || rp.Truncated {
 			continue
 		}
 		for _, c := range rp.Credentials {
@@ -71,7 +71,8 @@ func (r stored) fileName() string {
 	if r.ssh.Type() == ssh.KeyAlgoSKED25519 {
 		name = "id_ed25519_sk_rk"
 	}
-	for _, part := range []string{strings.TrimPrefix(r.application, "ssh:"), strings.TrimRight(string(r.user), "\x00")} {
+	application := strings.TrimPrefix(strings.TrimPrefix(r.application, scheme), "//")
+	for _, part := range []string{application, strings.TrimRight(string(r.user), "\x00")} {
 		if part != "" {
 			name += "_" + part
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha512"
 	"encoding/pem"
+	"errors"
 	"io"
 
 	"golang.org/x/crypto/ssh"
@@ -51,6 +52,9 @@ type (
 
 // signMessage signs what message has, for a purpose such as "file" or "git", so that ssh-keygen -Y verify accepts it.
 func signMessage(s ssh.Signer, namespace string, message io.Reader) ([]byte, error) {
+	if namespace == "" {
+		return nil, errors.New("a signature needs a namespace") // or could be taken for one of any purpose
+	}
 	h := sha512.New()
 	if _, err := io.Copy(h, message); err != nil {
 		return nil, err
