@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -216,4 +217,20 @@ func TestErrorsArePrintable(t *testing.T) {
 	var stderr console
 	fail(newDisplay(&stderr), errors.New("a\x1b[2Jb\nc\u009b"))
 	require.Equal(t, "keyfob: a\ufffd[2Jb\ufffdc\ufffd\n", stderr.String())
+}
+
+// The documentation of the command says the same of the exit statuses as its help.
+func TestExitStatusesAreDocumented(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	text := keyfob(t, "help", "exit-status").requireOK(t).stdout
+	for status := range exitUnsupported + 1 {
+		require.Regexp(t, fmt.Sprintf(`(?m)^ +%d  \w`, status), text)
+	}
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "  ") {
+			require.Contains(t, string(doc), "//\t"+strings.TrimPrefix(line, "    "))
+		}
+	}
 }
