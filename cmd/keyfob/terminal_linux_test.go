@@ -48,7 +48,7 @@ func newScreen(t *testing.T) *screen {
 	shown := make(chan struct{})
 	go func() {
 		defer close(shown)
-		io.Copy(io.MultiWriter(&s.console, &s.all), ours) // until it is closed
+		io.Copy(io.MultiWriter(&s.all, &s.console), ours) // until it is closed; waitFor sees what all has already
 	}()
 	t.Cleanup(func() {
 		s.theirs.Close()
