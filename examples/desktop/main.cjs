@@ -8,6 +8,7 @@ const { Bridge } = require("./bridge.cjs");
 const { PromptWindow } = require("./prompt-window.cjs");
 
 const sites = process.argv.slice(app.isPackaged ? 1 : 2).filter((argument) => argument.startsWith("https://"));
+if (sites.length === 0) throw new Error("usage: npx electron . https://login.example.org [ORIGIN]...");
 const device = process.env.KEYFOB_DEVICE; // one key instead of all, to try it with "keyfob virtual serve"
 
 const bridge = new Bridge({

@@ -26,7 +26,6 @@ class PromptWindow {
     window.on("closed", () => {
       if (this.#window !== window) return;
       this.#window = null;
-      this.#answer(null);
       cancel();
     });
     this.#send({ type: "request", ...page });
@@ -50,7 +49,7 @@ class PromptWindow {
     window?.destroy();
   }
 
-  /** #show resolves to what the user answers, null if the window is closed or nobody wants an answer any more. */
+  /** #show resolves to what the user answers, or to null if nobody wants an answer any more: closing the window cancels. */
   #show(message, signal) {
     if (!this.#window || signal.aborted) return Promise.resolve(null);
     return new Promise((resolve) => {

@@ -186,6 +186,7 @@ function fake(chromium, serve) {
 
     #send(channel, message) {
       const [context] = sessions.get(this.#sessionId).contexts.keys();
+      if (context === undefined) return; // the document is gone
       evaluate(this.#sessionId, `${world.deliver}(${JSON.stringify({ channel, message })})`, context).catch(ignoreGone);
     }
 
