@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -12,9 +13,14 @@ import (
 	"github.com/keyfob-go/keyfob/virtual"
 )
 
-// TestKeyfobListsEveryKey has two keys and a keyboard plugged in, and a user who may use one of the keys.
-func TestKeyfobListsEveryKey(t *testing.T) {
-	open, closed := attachSoftKey(t, virtual.Config{}), attachSoftKey(t, virtual.Config{})
+// TestKeyfobAmongSeveralKeys has two keys and a keyboard plugged in, and a user who may use one of the keys. Root touches
+// the other one.
+func TestKeyfobAmongSeveralKeys(t *testing.T) {
+	open := attachSoftKey(t, virtual.Config{UserPresence: func(ctx context.Context, _ virtual.Prompt) error {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}})
+	closed := attachSoftKey(t, virtual.Config{})
 	attachKeyboard(t)
 	require.NoError(t, os.Chmod(open.Path, 0o666))
 
@@ -32,7 +38,14 @@ func TestKeyfobListsEveryKey(t *testing.T) {
 	require.NotNil(t, keys[1].Error)
 	require.Contains(t, *keys[1].Error, closed.Path)
 
-	require.Equal(t, exitUsage, runTool(t, "", "keyfob", "info").status, "there are two keys")
+	result = runTool(t, "", "keyfob", "register", "--rp", rpID, "--user", "Ada")
+	require.Zero(t, result.status, result.stderr)
+	require.Contains(t, result.stderr, "Touch the security key to use\n")
+	require.Contains(t, result.stderr, "("+closed.Path+") to register\n")
+
+	result = runAsUser(t, "keyfob", "info")
+	require.Zero(t, result.status, "there is but one to choose: %s", result.stderr)
+	require.Contains(t, result.stderr, closed.Path+") cannot be used: ")
 }
 
 // TestKeyfobWithoutPermission has a user who may not use the only key.
