@@ -55,7 +55,9 @@ func run(ctx context.Context, client *authenticator.Client, volume string, w io.
 		return err
 	}
 	defer clear(derived.Secrets[0])
-	_, err = io.WriteString(w, base64.StdEncoding.EncodeToString(derived.Secrets[0]))
+	passphrase := base64.StdEncoding.AppendEncode(nil, derived.Secrets[0])
+	defer clear(passphrase)
+	_, err = w.Write(passphrase)
 	return err
 }
 
