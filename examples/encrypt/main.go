@@ -14,7 +14,6 @@ import (
 
 	"filippo.io/age"
 	"github.com/keyfob-go/keyfob/authenticator"
-	"golang.org/x/term"
 )
 
 const usage = `usage: encrypt new                         print the recipient of a security key: age1fido2-hmac1...
@@ -81,30 +80,6 @@ func encrypt(names []string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	return w.Close()
-}
-
-// askPIN asks on the terminal, since standard input is the file.
-func askPIN(ctx context.Context, req *authenticator.PINRequest) ([]byte, error) {
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer tty.Close()
-	question, err := pinQuestion(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	fmt.Fprintf(tty, "%s: ", question)
-	defer fmt.Fprintln(tty)
-	return term.ReadPassword(int(tty.Fd()))
-}
-
-func pinQuestion(ctx context.Context, req *authenticator.PINRequest) (string, error) {
-	if req.Reason != authenticator.PINInvalid {
-		return fmt.Sprintf("PIN of %v", req.Key), nil
-	}
-	retries, err := req.Retries(ctx)
-	return fmt.Sprintf("wrong PIN, %d tries left; PIN of %v", retries, req.Key), err
 }
 
 func tell(e authenticator.Event) {
