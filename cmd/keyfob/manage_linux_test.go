@@ -63,8 +63,9 @@ func TestDeletingIsConfirmedOnTheTerminal(t *testing.T) {
 	s.waitFor(t, "nothing was deleted")
 	require.Equal(t, exitCancelled, delete("y\r", bob, alice))
 	require.Equal(t, 2.0, managed(t, flags, "passkeys", "list", "--json").members(t)["existing"])
-	require.Equal(t, exitOK, delete("yes\r", alice[:10]))
-	require.Equal(t, 1.0, managed(t, flags, "passkeys", "list", "--json").members(t)["existing"])
+	require.Equal(t, exitOK, delete("yes\r", bob, alice[:10]))
+	s.waitFor(t, `Deleted "bob" at example.com (`+bob[:8]+").\r\n"+`Deleted "alice" at example.org (`+alice[:8]+").\r\n")
+	require.Equal(t, 0.0, managed(t, flags, "passkeys", "list", "--json").members(t)["existing"])
 }
 
 func TestRemovingAFingerIsConfirmedOnTheTerminal(t *testing.T) {
