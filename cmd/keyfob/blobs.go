@@ -45,9 +45,9 @@ func (inv *invocation) listBlobs(s *blobStore) (output, error) {
 	}
 	t := s.table()
 	used := len(s.Marshal())
-	fmt.Fprintf(inv.stderr, "%s; %s\n", count(len(t.rows), "large blob"), s.usage(used))
+	inv.display.say("%s; %s", count(len(t.rows), "large blob"), s.usage(used))
 	if abandoned > 0 {
-		fmt.Fprintf(inv.stderr, "%s of passkeys that are gone: \"keyfob blobs gc\" deletes them\n", count(abandoned, "blob"))
+		inv.display.say("%s of passkeys that are gone: \"keyfob blobs gc\" deletes them", count(abandoned, "blob"))
 	}
 	return listing{
 		about: record{

@@ -113,6 +113,11 @@ func (d *display) clear() {
 	d.erase()
 }
 
+// say writes a sentence, which must be printable, in lines as long as the terminal's.
+func (d *display) say(format string, args ...any) {
+	fmt.Fprintln(d, d.fold(fmt.Sprintf(format, args...)))
+}
+
 // fold breaks sentences between words where the terminal's lines end.
 func (d *display) fold(text string) string {
 	room := terminalWidth(d.w)

@@ -134,7 +134,7 @@
 //
 // What stands on a key is meant by its ID: [wantsID] or [wantsIDs], and [pick].
 //
-// It tells the user with fmt.Fprintln(inv.stderr, ...); what comes from a key goes through [printable] or [show] first. It
+// It tells the user with [display.say]; what comes from a key goes through [printable] or [show] first. It
 // asks with [invocation.askSecret] or [invocation.line], and before it destroys anything with [invocation.confirm] and the
 // flag of [invocation.forDestruction]. When to touch the key is said by itself; [display.progress] shows how far it is. The
 // last line of the terminal goes by itself, too.

@@ -59,7 +59,7 @@ func (e *enrollment) perform(ctx context.Context, key *authenticator.Authenticat
 		return nil, err
 	}
 	e.total = samplesOf(sensor)
-	fmt.Fprintln(e.stderr, e.instruction(sensor.Kind))
+	e.display.say("%s", e.instruction(sensor.Kind))
 	id, err := key.EnrollFingerprint(ctx, e.sampled)
 	switch {
 	case authenticator.KindOf(err) == authenticator.KindStoreFull:
@@ -84,7 +84,7 @@ func (e *enrollment) sampled(s ctap2.Sample) {
 	e.total = max(e.total, left)
 	e.display.progress(e.total-left, e.total)
 	if s.Status != ctap2.SampleGood {
-		fmt.Fprintf(e.stderr, "That one does not count: %v.\n", s.Status)
+		e.display.say("That one does not count: %v.", s.Status)
 	}
 }
 

@@ -66,7 +66,7 @@ func (inv *invocation) listFingers(ctx context.Context, key *authenticator.Authe
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(inv.stderr, "%s; the key has a %v sensor, which wants %s of each\n",
+	inv.display.say("%s; the key has a %v sensor, which wants %s of each",
 		count(len(fingers), "finger"), sensorKind(sensor.Kind), count(samplesOf(sensor), "sample"))
 	t := table{columns: []column{wholeMember("ID", "templateId"), member("NAME", "name")}}
 	for _, f := range fingers {

@@ -27,7 +27,7 @@ func TestEnrollingOnTheTerminal(t *testing.T) {
 	s := newScreen(t)
 	wait := s.start("fingerprints", "enroll", "--name", "left thumb", "--json", "--device", device)
 	s.answer("PIN of "+device+" (8 retries left): ", "1234\r")
-	s.waitFor(t, "Lay the same finger on the sensor, a little differently each time, until the key has 3 good samples.\r\n")
+	s.waitFor(t, "Lay the same finger on the sensor, a little differently each time, until the key\r\nhas 3 good samples.\r\n")
 	s.waitFor(t, "Touch "+device[:10])
 	s.waitFor(t, "[######             ] 1 of 3")
 	s.waitFor(t, "That one does not count: too fast.\r\n")

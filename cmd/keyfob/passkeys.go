@@ -45,7 +45,7 @@ func (inv *invocation) listPasskeys(ctx context.Context, key *authenticator.Auth
 	if rp != "" {
 		all = slices.DeleteFunc(all, func(p passkey) bool { return p.rp.RPIDHash != sha256.Sum256([]byte(rp)) })
 	}
-	fmt.Fprintf(inv.stderr, "%s; the key has room for %s\n", count(len(all), "passkey"), upTo(list.Remaining))
+	inv.display.say("%s; the key has room for %s", count(len(all), "passkey"), upTo(list.Remaining))
 	return listing{
 		about: record{{"existing", list.Existing}, {"remaining", list.Remaining}},
 		name:  "passkeys",
@@ -200,10 +200,10 @@ func (inv *invocation) deletePasskeys(
 		if err := key.DeleteCredential(ctx, p.ID); err != nil {
 			return nil, fmt.Errorf("%v: %w", p, err)
 		}
-		fmt.Fprintf(inv.stderr, "Deleted %v.\n", p)
+		inv.display.say("Deleted %v.", p)
 	}
 	if slices.ContainsFunc(doomed, passkey.mayHaveBlob) {
-		fmt.Fprintln(inv.stderr, `"keyfob blobs gc" deletes the large blobs that belonged to it.`)
+		inv.display.say(`"keyfob blobs gc" deletes the large blobs that belonged to it.`)
 	}
 	return record{}, nil
 }

@@ -132,6 +132,6 @@ func pinRetriesCommand(inv *invocation) *cobra.Command {
 
 // done is the end of a command that has no result but being done.
 func (inv *invocation) done(message string) (output, error) {
-	fmt.Fprintln(inv.stderr, message)
+	inv.display.say("%s", message)
 	return record{}, nil
 }
