@@ -12,12 +12,13 @@ func TestVirtualServeTouchedByHand(t *testing.T) {
 	hand, touch := io.Pipe()
 	device, stderr, stop := startServingReading(t, hand, "--manual", "--verbose")
 	stderr.waitFor(t, "each line of its input touches it")
-	registered := make(chan result, 1)
-	go func() {
-		registered <- keyfob(t, "register", "--rp", "example.org", "--user", "alice", "--device", device)
-	}()
+	register := []string{"register", "--rp", "example.org", "--user", "alice", "--device", device}
+	keyfob(t, append(register, "--timeout", "1s")...).requireFailure(t, exitTimeout)
 	stderr.waitFor(t, "touch: makeCredential example.org\n")
-	require.Empty(t, registered)
+
+	registered := make(chan result, 1)
+	go func() { registered <- keyfob(t, register...) }()
+	stderr.waitFor(t, "touch: makeCredential example.org\n")
 	_, err := touch.Write([]byte("\n"))
 	require.NoError(t, err)
 	r := <-registered
