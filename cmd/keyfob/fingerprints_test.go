@@ -54,6 +54,21 @@ func TestFingersForWhichThereIsNoRoom(t *testing.T) {
 		requireFailure(t, exitError, `hint: make room with "keyfob fingerprints remove"`)
 }
 
+// The oldest and the newest keys that have a sensor
+func TestFingersOfKeys(t *testing.T) {
+	t.Parallel()
+	for _, version := range []virtual.Version{virtual.CTAP21Pre, virtual.CTAP23} {
+		config := virtual.PresetBiometric.Config()
+		config.Version, config.Preview = version, false
+		flags := plugManaged(t, config)
+		id := managed(t, flags, "fingerprints", "enroll", "--json").members(t)["templateId"].(string)
+		managed(t, flags, "fingerprints", "rename", id[:3], "thumb").requireOK(t)
+		require.Equal(t, id+"  thumb\n", managed(t, flags, "fingerprints", "list").requireOK(t).stdout)
+		managed(t, flags, "fingerprints", "remove", id, "--yes").requireOK(t)
+		require.Empty(t, managed(t, flags, "fingerprints", "list").requireOK(t).stdout)
+	}
+}
+
 // What a sensor says of itself is believed within bounds.
 func TestSensors(t *testing.T) {
 	t.Parallel()
