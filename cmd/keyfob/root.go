@@ -80,8 +80,8 @@ func rootCommand(inv *invocation) *cobra.Command {
 	root.SetIn(inv.stdin)
 	root.SetOut(inv.stdout)
 	root.SetErr(inv.stderr)
-	root.SetUsageFunc(usage)
-	root.SetHelpFunc(help)
+	root.SetUsageFunc(inv.usage)
+	root.SetHelpFunc(inv.help)
 	root.SetHelpCommand(helpCommand())
 	inv.forAll(root)
 	root.AddGroup(

@@ -216,3 +216,19 @@ func TestTouchGoesWhenItIsDone(t *testing.T) {
 	s.waitFor(t, eraseLine)
 	require.Empty(t, visible(t, s.all.String(), 80))
 }
+
+func TestScreenOfHelp(t *testing.T) {
+	t.Parallel()
+	for _, width := range widths {
+		s := newScreen(t)
+		s.resize(uint16(width))
+		cmd := s.command("help")
+		cmd.Stdout = s.theirs
+		require.NoError(t, cmd.Run())
+		s.snapshot("help", width, "a command.\r\n")
+		cmd = s.command("derive", "-h")
+		cmd.Stdout = s.theirs
+		require.NoError(t, cmd.Run())
+		s.waitFor(t, "one line of JSON")
+	}
+}

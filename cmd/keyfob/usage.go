@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -61,26 +62,41 @@ func completeCommand(cmd *cobra.Command, args []string, _ string) (names []strin
 }
 
 // help is everything about a command.
-func help(cmd *cobra.Command, _ []string) {
+func (inv *invocation) help(cmd *cobra.Command, _ []string) {
 	w := cmd.OutOrStdout()
-	text := cmd.Long
-	if text == "" {
-		text = cmd.Short
-	}
-	fmt.Fprintf(w, "%s\n", text)
+	fmt.Fprintln(w, reflow(cmp.Or(cmd.Long, cmd.Short), inv.helpWidth()))
 	if !cmd.IsAdditionalHelpTopicCommand() {
 		fmt.Fprintf(w, "\n%s", cmd.UsageString())
 	}
 }
 
+const mostHelpWidth = 100 // columns, beyond which lines are hard to read
+
+// helpWidth is for help and for what is wrong with a command line, of which one at most is on the terminal.
+func (inv *invocation) helpWidth() int {
+	width := cmp.Or(terminalWidth(inv.stdout), terminalWidth(inv.display.w), mostHelpWidth)
+	return min(width, mostHelpWidth)
+}
+
+// reflow breaks paragraphs where lines end. Those with a line that begins with a space stay as they are.
+func reflow(text string, width int) string {
+	paragraphs := strings.Split(text, "\n\n")
+	for i, p := range paragraphs {
+		if !strings.Contains("\n"+p, "\n ") {
+			paragraphs[i] = wrap(strings.SplitAfter(strings.ReplaceAll(p, "\n", " "), " "), 0, width)
+		}
+	}
+	return strings.Join(paragraphs, "\n\n")
+}
+
 // usage is how a command is called.
-func usage(cmd *cobra.Command) error {
-	w := cmd.OutOrStderr()
+func (inv *invocation) usage(cmd *cobra.Command) error {
+	w, width := cmd.OutOrStderr(), inv.helpWidth()
 	fmt.Fprintf(w, "usage: %s\n", cmd.UseLine())
-	commands(w, cmd)
-	flags(w, "flags", cmd.LocalNonPersistentFlags())
+	commands(w, cmd, width)
+	flags(w, "flags", cmd.LocalNonPersistentFlags(), width)
 	if !cmd.HasParent() || cmd.HasAvailableInheritedFlags() {
-		flags(w, "flags of every command", cmd.Root().PersistentFlags())
+		flags(w, "flags of every command", cmd.Root().PersistentFlags(), width)
 	}
 	if cmd.HasExample() {
 		fmt.Fprintf(w, "\nexamples:\n%s\n", strings.TrimRight(cmd.Example, "\n"))
@@ -97,7 +113,7 @@ func parents(cmd *cobra.Command) string {
 }
 
 // commands lists those below a command, in their groups.
-func commands(w io.Writer, cmd *cobra.Command) {
+func commands(w io.Writer, cmd *cobra.Command, width int) {
 	groups := append([]*cobra.Group{}, cmd.Groups()...)
 	for _, group := range append(groups, &cobra.Group{Title: "commands"}) {
 		title := group.Title
@@ -109,15 +125,14 @@ func commands(w io.Writer, cmd *cobra.Command) {
 				fmt.Fprintf(w, "\n%s:\n", title)
 				title = ""
 			}
-			fmt.Fprintf(w, "  %-*s  %s\n", c.NamePadding(), c.Name(), c.Short)
+			column := c.NamePadding() + len("    ")
+			fmt.Fprintf(w, "  %-*s  %s\n", c.NamePadding(), c.Name(), wrap(strings.SplitAfter(c.Short, " "), column, width))
 		}
 	}
 }
 
-func flags(w io.Writer, title string, f *pflag.FlagSet) {
+func flags(w io.Writer, title string, f *pflag.FlagSet, width int) {
 	if f.HasAvailableFlags() {
-		fmt.Fprintf(w, "\n%s:\n%s", title, f.FlagUsagesWrapped(usageWidth))
+		fmt.Fprintf(w, "\n%s:\n%s", title, f.FlagUsagesWrapped(width))
 	}
 }
-
-const usageWidth = 100 // columns; terminals of fewer wrap the lines themselves
