@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -46,13 +47,14 @@ func run(ctx context.Context, args []string, sys system) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	inv.display.clear()
 	var usage usageError
+	var file *fs.PathError
 	switch {
 	case err == nil:
 		return exitOK
-	case inv.began && !errors.As(err, &usage):
-		return fail(inv.display, err)
+	case errors.As(err, &usage), !inv.began && !errors.As(err, &file): // cobra has no type for the errors that it finds
+		return wrongUsage(inv.display, cmd, err)
 	}
-	return wrongUsage(inv.display, cmd, err)
+	return fail(inv.display, err)
 }
 
 // The groups of commands in the overview.
@@ -72,6 +74,7 @@ func rootCommand(inv *invocation) *cobra.Command {
 	root := &cobra.Command{
 		Use:               "keyfob COMMAND",
 		Short:             "Talk to FIDO2 security keys.",
+		Version:           version(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return inv.checkSettings() },
@@ -122,7 +125,7 @@ func wantsCommand(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usageError(fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath()))
 	}
-	return usageError("a command is missing")
+	return errNoCommand
 }
 
 // action does what the command line says, once that is known to be in order. What it returns goes to standard output,

@@ -78,12 +78,12 @@ func TestScreenOfATouch(t *testing.T) {
 		s := newScreen(t)
 		s.resize(uint16(width))
 		wait := s.start(registering(s.near(device))...)
-		s.snapshot("touch", width, "Touch ")
+		s.snapshot("touch", width, "to register")
 		_, err := s.ours.WriteString("\x03")
 		require.NoError(t, err)
 		status, _ := wait()
 		require.Equal(t, exitCancelled, status)
-		s.snapshot("touch-cancelled", width, "is free again")
+		s.snapshot("touch-cancelled", width, "is free again\r\n")
 	}
 }
 

@@ -15,9 +15,16 @@ type usageError string
 
 func (e usageError) Error() string { return string(e) }
 
-// wrongUsage tells what is wrong with a command line, and what it could be.
+const errNoCommand usageError = "a command is missing"
+
+// wrongUsage tells what is wrong with a command line, and where to read what it could be.
 func wrongUsage(stderr io.Writer, cmd *cobra.Command, err error) int {
-	fmt.Fprintf(stderr, "%s: %s\n\n%s", cmd.CommandPath(), printableLines(err.Error()), cmd.UsageString())
+	fmt.Fprintf(stderr, "%s: %s\n\n", cmd.CommandPath(), printableLines(err.Error()))
+	if err == errNoCommand {
+		fmt.Fprint(stderr, cmd.UsageString())
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "usage: %s\n%q tells more.\n", cmd.UseLine(), strings.TrimSpace("keyfob help "+parents(cmd)))
 	return exitUsage
 }
 
