@@ -87,6 +87,7 @@ func rootCommand(inv *invocation) *cobra.Command {
 	root.SetHelpFunc(inv.help)
 	root.SetHelpCommand(helpCommand())
 	inv.forAll(root)
+	root.Flags().Bool("version", false, "show the version of keyfob")
 	root.AddGroup(
 		&cobra.Group{ID: keyGroup, Title: "keys"},
 		&cobra.Group{ID: credentialGroup, Title: "credentials"},
