@@ -88,6 +88,11 @@ func rootCommand(inv *invocation) *cobra.Command {
 	root.SetHelpCommand(helpCommand())
 	inv.forAll(root)
 	root.Flags().Bool("version", false, "show the version of keyfob")
+	addCommands(root, inv)
+	return root
+}
+
+func addCommands(root *cobra.Command, inv *invocation) {
 	root.AddGroup(
 		&cobra.Group{ID: keyGroup, Title: "keys"},
 		&cobra.Group{ID: credentialGroup, Title: "credentials"},
@@ -104,7 +109,6 @@ func rootCommand(inv *invocation) *cobra.Command {
 	for _, command := range more {
 		root.AddCommand(command(inv))
 	}
-	return root
 }
 
 func add(root *cobra.Command, group string, commands ...*cobra.Command) {
