@@ -103,7 +103,7 @@ func (inv *invocation) deriving() (*authenticator.Client, error) {
 		return inv.traced(dev.(device))
 	}
 	if inv.device != "" {
-		return &client, nil
+		return &client, inv.tryDevice()
 	}
 	keys, err := inv.plugged()
 	if err == nil && len(keys) > 1 && inv.trace != "" {

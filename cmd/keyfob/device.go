@@ -99,20 +99,43 @@ func (inv *invocation) openVirtual(ctx context.Context) (*authenticator.Authenti
 
 // virtualKey returns the built-in key as a device.
 func (inv *invocation) virtualKey() (device, error) {
-	path, err := virtualState()
+	key, path, err := savedKey()
 	if err != nil {
 		return nil, err
 	}
-	config, err := savedConfig(path, "")
-	if err != nil {
-		return nil, stateFailure(err)
-	}
-	key, err := virtual.New(config)
-	if err != nil {
-		return nil, stateFailure(err)
-	}
 	fmt.Fprintf(inv.stderr, "keyfob: the virtual key touches itself, and keeps its secrets in %s\n", path)
 	return virtualKey{key.Device(), key}, nil
+}
+
+// savedKey returns the built-in key, and the file that it is in.
+func savedKey() (key *virtual.Authenticator, path string, err error) {
+	if path, err = virtualState(); err != nil {
+		return nil, "", err
+	}
+	config, err := savedConfig(path, "")
+	if err != nil {
+		return nil, "", stateFailure(err)
+	}
+	if key, err = virtual.New(config); err != nil {
+		return nil, "", stateFailure(err)
+	}
+	return key, path, nil
+}
+
+// tryDevice finds out whether the key that --device names can be opened. A client would wait for one that can.
+func (inv *invocation) tryDevice() error {
+	if inv.device == virtualDevice {
+		key, _, err := savedKey()
+		if err != nil {
+			return err
+		}
+		return key.Close()
+	}
+	dev, err := hid.Open(inv.device)
+	if err != nil {
+		return err
+	}
+	return dev.Close()
 }
 
 // virtualKey is the only device that its key opens.
