@@ -108,7 +108,7 @@ func (inv *invocation) openPINs() (*os.File, error) {
 	if inv.pinFile != "" {
 		return os.Open(inv.pinFile)
 	}
-	return os.NewFile(uintptr(inv.pinFD), fmt.Sprintf("file descriptor %d", inv.pinFD)), nil
+	return inv.pinInput, nil
 }
 
 func noLine(err error, number int) error {
@@ -127,7 +127,8 @@ const newPINAttempts = 3
 
 // newPIN asks for a new PIN on the terminal until it was typed the same way twice.
 func (inv *invocation) newPIN(ctx context.Context, minLength uint64) ([]byte, error) {
-	question := fmt.Sprintf("New PIN (at least %d characters): ", minLength)
+	wanted := fmt.Sprintf("New PIN (at least %d characters): ", minLength)
+	question := wanted
 	for range newPINAttempts {
 		first, err := inv.askSecret(ctx, question)
 		if err != nil {
@@ -144,7 +145,7 @@ func (inv *invocation) newPIN(ctx context.Context, minLength uint64) ([]byte, er
 			return first, nil
 		}
 		clear(first)
-		question = "They differ. " + question
+		question = "They differ. " + wanted
 	}
 	return nil, failuref(exitPINInvalid, "", "the new PIN was never typed the same way twice")
 }

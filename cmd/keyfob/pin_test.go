@@ -68,6 +68,14 @@ func TestPINChangeWithoutAPIN(t *testing.T) {
 	keyfob(t, "pin", "change", "--device", device).requireFailure(t, exitPINRequired, `"keyfob pin set"`)
 }
 
+func TestPINOfAKeyThatCannotHaveOne(t *testing.T) {
+	t.Parallel()
+	device, _ := plug(t, virtual.Preset20.Config())
+	for _, command := range []string{"set", "change", "retries"} {
+		keyfob(t, "pin", command, "--device", device).requireFailure(t, exitUnsupported, "it cannot have a PIN")
+	}
+}
+
 func TestNobodyToAskForThePIN(t *testing.T) {
 	t.Parallel()
 	device, _ := plugWithPIN(t)
@@ -139,7 +147,6 @@ func TestPINFileThatCannotBeRead(t *testing.T) {
 	for _, path := range []string{t.TempDir(), missing, endless, pinFile(t, "")} {
 		keyfob(t, registering(device, "--uv", "--pin-file", path)...).requireFailure(t, exitError, "cannot read the PIN")
 	}
-	keyfob(t, registering(device, "--uv", "--pin-fd", "987654")...).requireFailure(t, exitError, "cannot read the PIN")
 	requireRetries(t, device, 8, false)
 }
 

@@ -27,6 +27,8 @@ func pinSetCommand(inv *invocation) *cobra.Command {
 	return cmd
 }
 
+var errNoPINs = fmt.Errorf("%w: it cannot have a PIN", authenticator.ErrUnsupported)
+
 func (inv *invocation) setPIN(ctx context.Context, key *authenticator.Authenticator) (output, error) {
 	if set, _ := key.Info().Option("clientPin"); set {
 		return nil, failuref(exitError, `use "keyfob pin change"`, "the key has a PIN already")
@@ -45,7 +47,7 @@ func (inv *invocation) setPIN(ctx context.Context, key *authenticator.Authentica
 func (inv *invocation) firstPIN(ctx context.Context, key *authenticator.Authenticator) ([]byte, error) {
 	info := key.Info()
 	if _, supported := info.Option("clientPin"); !supported {
-		return nil, fmt.Errorf("%w: it cannot have a PIN", authenticator.ErrUnsupported)
+		return nil, errNoPINs
 	}
 	if !inv.pinGiven() {
 		return inv.newPIN(ctx, info.MinPINLength)
@@ -69,7 +71,10 @@ func pinChangeCommand(inv *invocation) *cobra.Command {
 }
 
 func (inv *invocation) changePIN(ctx context.Context, key *authenticator.Authenticator) (output, error) {
-	if set, _ := key.Info().Option("clientPin"); !set {
+	switch set, supported := key.Info().Option("clientPin"); {
+	case !supported:
+		return nil, errNoPINs
+	case !set:
 		return nil, ctap2.ErrPINNotSet
 	}
 	current, next, err := inv.currentAndNewPIN(ctx, key)

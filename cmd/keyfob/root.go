@@ -77,7 +77,7 @@ func rootCommand(inv *invocation) *cobra.Command {
 		Version:           version(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return inv.checkSettings() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return inv.checkSettings(cmd) },
 		RunE:              wantsCommand,
 	}
 	root.SetIn(inv.stdin)

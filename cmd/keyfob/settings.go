@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type settings struct {
 	traceRaw bool
 	pinFile  string
 	pinFD    int
+	pinInput *os.File // that pinFD is
 	yes      bool
 }
 
@@ -92,15 +94,44 @@ func (inv *invocation) forDestruction(cmd *cobra.Command) {
 }
 
 // checkSettings finds what is wrong with the flags that commands have in common.
-func (inv *invocation) checkSettings() error {
+func (inv *invocation) checkSettings(cmd *cobra.Command) error {
 	inv.display.color = inv.color.on(inv.display.w)
+	empty := emptyFlag(cmd.Flags())
 	switch {
+	case empty != "":
+		return usageError(fmt.Sprintf("--%s is empty", empty))
 	case inv.timeout < 0:
 		return usageError("--timeout is negative")
 	case inv.traceRaw && inv.trace == "":
 		return usageError("--trace-raw is missing --trace FILE")
 	case inv.pinFile != "" && inv.pinFD != noPINFD:
 		return usageError("--pin-file and --pin-fd exclude each other")
+	case inv.pinFD != noPINFD:
+		return inv.openPINFD()
+	}
+	return nil
+}
+
+// neverEmpty are flags for which nothing is no value: a script whose variable is not set must not use, or reset, whatever
+// key is plugged in.
+var neverEmpty = []string{"device", "pin-file", "trace", "log", "state", "unix"}
+
+// emptyFlag returns the first flag of those that the command line leaves without a value, or nothing.
+func emptyFlag(f *pflag.FlagSet) string {
+	for _, name := range neverEmpty {
+		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// openPINFD finds out now whether the file descriptor is open: later, its number could be that of the key, whose reports
+// would be tried as PINs.
+func (inv *invocation) openPINFD() error {
+	inv.pinInput = os.NewFile(uintptr(inv.pinFD), fmt.Sprintf("file descriptor %d", inv.pinFD))
+	if _, err := inv.pinInput.Stat(); err != nil {
+		return usageError(fmt.Sprintf("--pin-fd %d is not open", inv.pinFD))
 	}
 	return nil
 }
