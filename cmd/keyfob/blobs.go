@@ -191,7 +191,10 @@ func blobsSetCommand(inv *invocation) *cobra.Command {
 // perform reads the file before it does anything to a key.
 func (set *setting) perform(ctx context.Context) (output, error) {
 	blob, err := set.read(ctx)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
 		return nil, failuref(exitError, "check FILE", "%w", err)
 	}
 	key, err := set.open(ctx)

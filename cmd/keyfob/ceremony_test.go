@@ -231,6 +231,19 @@ func TestWrongPublicKeyIsShownAndFails(t *testing.T) {
 	require.Contains(t, r.stderr, id)
 }
 
+func TestEachWrongSignatureIsNamed(t *testing.T) {
+	t.Parallel()
+	device, _ := plug(t, virtual.Config{})
+	first := register(t, device, "--resident", "--user-id", "AAAA")
+	register(t, device, "--resident", "--user-id", "BBBB")
+	other := register(t, device)
+	r := keyfob(t, "authenticate", "--device", device, "--rp", "example.org", "--public-key", other["publicKey"].(string))
+	require.Equal(t, exitError, r.status)
+	require.Contains(t, r.stderr, first["credentialId"].(string))
+	require.Contains(t, r.stderr, "; credential ")
+	require.NotContains(t, r.stderr, "\ufffd")
+}
+
 func TestExcludeAndNoMatch(t *testing.T) {
 	t.Parallel()
 	device, _ := plug(t, virtual.Config{})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"github.com/keyfob-go/keyfob/authenticator"
@@ -92,7 +93,10 @@ func fail(d *display, err error) int {
 	if errors.Is(err, context.Canceled) { // by Ctrl-C; at which layer that was is of no use to anybody
 		text = "cancelled"
 	}
-	fmt.Fprintf(d, "%s %s\n", paint(d.color, red, "keyfob:"), printable(text))
+	if errors.Is(err, errNobodyReads) {
+		return a.status
+	}
+	fmt.Fprintf(d, "%s %s\n", paint(d.color, red, "keyfob:"), printable(strings.ReplaceAll(text, "\n", "; ")))
 	if a.next != "" {
 		fmt.Fprintf(d, "%s %s\n", paint(d.color, bold, "hint:"), a.next)
 	}

@@ -88,8 +88,6 @@ func (h *helping) serve(ctx context.Context, inv *invocation) (output, error) {
 	defer closeLog()
 	// The parent's death must not kill the helper before the key has been told to stop.
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
-	defer stop()
 	server := &helper.Server{
 		Client: inv.client(), List: inv.listed, Origins: h.origins, Log: log, Version: version(),
 	}

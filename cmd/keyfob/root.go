@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -158,8 +159,15 @@ func (inv *invocation) run(act action) func(*cobra.Command, []string) error {
 
 // write writes a result to standard output.
 func (inv *invocation) write(out output) error {
-	return write(newPage(inv.stdout, inv.color), out, inv.json)
+	err := write(newPage(inv.stdout, inv.color), out, inv.json)
+	if errors.Is(err, syscall.EPIPE) {
+		return errNobodyReads
+	}
+	return err
 }
+
+// errNobodyReads is no news to who has stopped to read the results, as head(1) does.
+var errNobodyReads = errors.New("nobody reads standard output")
 
 // timeoutError is the error when --timeout is over.
 type timeoutError time.Duration

@@ -262,3 +262,86 @@ func TestSignalEndsVirtualServe(t *testing.T) {
 	require.NoError(t, cmd.Wait())
 	require.NoFileExists(t, path)
 }
+
+// The terminal is closed while the key blinks: it is told to stop.
+func TestHangupFreesTheKey(t *testing.T) {
+	t.Parallel()
+	device, freed := heldKey(t)
+	s := newScreen(t)
+	cmd := s.command(registering(device)...)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill() })
+	s.waitFor(t, "Touch "+device)
+	require.NoError(t, s.theirs.Close())
+	require.NoError(t, s.ours.Close())
+	<-freed
+	cmd.Wait()
+	require.Equal(t, exitCancelled, cmd.ProcessState.ExitCode(), "%v", cmd.ProcessState)
+}
+
+// Whoever would read that the key wants a touch is gone: so is the wish.
+func TestNobodyReadsWhatToDo(t *testing.T) {
+	t.Parallel()
+	device, freed := heldKey(t)
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	defer w.Close()
+	cmd := exec.Command(os.Args[0], registering(device)...)
+	cmd.Env = append(os.Environ(), asKeyfob+"=1")
+	cmd.Stderr = w
+	cmd.Run()
+	<-freed
+	require.Equal(t, exitCancelled, cmd.ProcessState.ExitCode(), "%v", cmd.ProcessState)
+}
+
+func TestNobodyReadsTheResult(t *testing.T) {
+	t.Parallel()
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	defer w.Close()
+	cmd := exec.Command(os.Args[0], "version")
+	cmd.Env = append(os.Environ(), asKeyfob+"=1")
+	var stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = w, &stderr
+	cmd.Run()
+	require.Equal(t, exitError, cmd.ProcessState.ExitCode(), "%v", cmd.ProcessState)
+	require.Empty(t, stderr.String())
+}
+
+func TestNewPINIsNeverTypedTheSameWayTwice(t *testing.T) {
+	t.Parallel()
+	device, _ := plug(t, virtual.Config{})
+	s := newScreen(t)
+	wait := s.start("pin", "set", "--device", device)
+	for range newPINAttempts {
+		s.answer("New PIN (at least 4 characters): ", "secret-1\r")
+		s.answer("The new PIN again: ", "secret-2\r")
+	}
+	status, _ := wait()
+	require.Equal(t, exitPINInvalid, status)
+	require.NotContains(t, s.all.String(), "differ. They differ")
+	require.NotContains(t, s.all.String(), "secret")
+}
+
+// Standard input that does not end is left when the user has had enough.
+func TestCtrlCWhileStandardInputIsRead(t *testing.T) {
+	t.Parallel()
+	device, _ := plug(t, virtual.Config{})
+	for _, args := range [][]string{{"trace", "-"}, {"blobs", "set", "AAAA", "-", "--device", device}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, w := io.Pipe()
+		sys := keys()
+		sys.stdin = readerFunc(func(p []byte) (int, error) {
+			cancel()
+			return r.Read(p)
+		})
+		keyfobOn(ctx, sys, args...).requireFailure(t, exitCancelled, "cancelled")
+		w.Close()
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

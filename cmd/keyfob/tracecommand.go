@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,12 +28,12 @@ func traceCommand(inv *invocation) *cobra.Command {
 			"Byte strings that may be secret are elided.",
 		Args:   cobra.ExactArgs(1),
 		PreRun: func(_ *cobra.Command, args []string) { path = args[0] },
-		RunE:   inv.run(func(context.Context) (output, error) { return inv.readTrace(path) }),
+		RunE:   inv.run(func(ctx context.Context) (output, error) { return inv.readTrace(ctx, path) }),
 	}
 	return cmd
 }
 
-func (inv *invocation) readTrace(path string) (output, error) {
+func (inv *invocation) readTrace(ctx context.Context, path string) (output, error) {
 	from := inv.stdin
 	if path != "-" {
 		f, err := os.Open(path)
@@ -42,8 +43,15 @@ func (inv *invocation) readTrace(path string) (output, error) {
 		defer f.Close()
 		from = f
 	}
-	transcript, err := ctaphid.ReadTranscript(from)
-	if err != nil {
+	var transcript *ctaphid.Transcript
+	_, err := await(ctx, func() (_ []byte, err error) { // standard input may never end
+		transcript, err = ctaphid.ReadTranscript(from)
+		return nil, err
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
 		return nil, failuref(exitError, "name a file that --trace wrote", "%s: %w", path, err)
 	}
 	var c conversation
@@ -85,7 +93,7 @@ func (c *conversation) said() utterances {
 	for _, e := range c.waiting {
 		c.finish(e, nil)
 	}
-	slices.SortStableFunc(c.lines, func(a, b utterance) int { return int(a.at - b.at) })
+	slices.SortStableFunc(c.lines, func(a, b utterance) int { return cmp.Compare(a.at, b.at) })
 	return c.lines
 }
 
