@@ -108,7 +108,7 @@ func (inv *invocation) openPINs() (*os.File, error) {
 	if inv.pinFile != "" {
 		return os.Open(inv.pinFile)
 	}
-	return inv.pinInput, nil
+	return os.NewFile(uintptr(inv.pinFD), fmt.Sprintf("file descriptor %d", inv.pinFD)), nil
 }
 
 func noLine(err error, number int) error {

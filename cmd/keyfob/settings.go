@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -23,7 +22,6 @@ type settings struct {
 	traceRaw bool
 	pinFile  string
 	pinFD    int
-	pinInput *os.File // that pinFD is
 	yes      bool
 }
 
@@ -106,8 +104,8 @@ func (inv *invocation) checkSettings(cmd *cobra.Command) error {
 		return usageError("--trace-raw is missing --trace FILE")
 	case inv.pinFile != "" && inv.pinFD != noPINFD:
 		return usageError("--pin-file and --pin-fd exclude each other")
-	case inv.pinFD != noPINFD:
-		return inv.openPINFD()
+	case inv.pinFD != noPINFD && !inherited(inv.pinFD):
+		return usageError(fmt.Sprintf("--pin-fd %d is not open", inv.pinFD))
 	}
 	return nil
 }
@@ -124,16 +122,6 @@ func emptyFlag(f *pflag.FlagSet) string {
 		}
 	}
 	return ""
-}
-
-// openPINFD finds out now whether the file descriptor is open: later, its number could be that of the key, whose reports
-// would be tried as PINs.
-func (inv *invocation) openPINFD() error {
-	inv.pinInput = os.NewFile(uintptr(inv.pinFD), fmt.Sprintf("file descriptor %d", inv.pinFD))
-	if _, err := inv.pinInput.Stat(); err != nil {
-		return usageError(fmt.Sprintf("--pin-fd %d is not open", inv.pinFD))
-	}
-	return nil
 }
 
 // required makes flags that a command cannot do without.

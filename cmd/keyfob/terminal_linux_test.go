@@ -233,6 +233,21 @@ func TestPINFromAFileDescriptor(t *testing.T) {
 	require.Equal(t, true, decodeObject(t, string(out))["verified"])
 }
 
+// A descriptor of keyfob's own is no place for a PIN: what it says would cost a retry.
+func TestPINFDThatKeyfobOpened(t *testing.T) {
+	t.Parallel()
+	device, _ := plugWithPIN(t)
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	defer w.Close()
+	_, err = w.WriteString("4321\n")
+	require.NoError(t, err)
+	keyfob(t, registering(device, "--uv", "--pin-fd", fmt.Sprint(r.Fd()))...).requireFailure(t, exitUsage, "is not open")
+	keyfob(t, registering(device, "--uv", "--pin-fd", "987654")...).requireFailure(t, exitUsage, "--pin-fd 987654 is not open")
+	requireRetries(t, device, 8, false)
+}
+
 func TestNobodyWritesThePIN(t *testing.T) {
 	t.Parallel()
 	device, _ := plugWithPIN(t)
