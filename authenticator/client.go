@@ -29,7 +29,9 @@ type Client struct {
 
 	Origins webauthn.OriginPolicy // which origins may use which RP IDs; the zero value has the rules of the web
 
-	// TopOrigin is the origin of the page if it is another one than that of the frame in it which asks, else empty.
+	// TopOrigin is the origin of the top-level page if a frame asks and a page around it has another origin than the frame,
+	// else empty. It makes the client data cross-origin even where it equals the frame's origin: site A in a frame of B in a
+	// page of A. WebAuthn Level 3, section 5.8.1.
 	TopOrigin string
 }
 

@@ -24,9 +24,7 @@ func (c *Client) scene(ctx context.Context, typ, origin, rpID string, challenge 
 		if data.TopOrigin, err = webauthn.CanonicalOrigin(c.TopOrigin); err != nil {
 			return scene{}, err
 		}
-	}
-	if data.CrossOrigin = c.TopOrigin != "" && data.TopOrigin != data.Origin; !data.CrossOrigin {
-		data.TopOrigin = ""
+		data.CrossOrigin = true
 	}
 	s.clientDataJSON = data.JSON()
 	return s, nil

@@ -549,7 +549,7 @@ func TestFramesOfOtherOrigins(t *testing.T) {
 	s := newSite(t, virtual.Config{})
 	for top, want := range map[string]webauthn.ClientData{
 		"":                    {},
-		origin:                {},
+		origin:                {CrossOrigin: true, TopOrigin: origin}, // A in B in A
 		"https://EXAMPLE.com": {CrossOrigin: true, TopOrigin: "https://example.com"},
 	} {
 		s.client.TopOrigin = top

@@ -23,8 +23,8 @@ type ClientData struct {
 	Type        string // TypeCreate or TypeGet
 	Challenge   []byte
 	Origin      string // as in "https://example.org"
-	CrossOrigin bool   // asked for in a frame of another origin than the page's
-	TopOrigin   string // the page's origin where CrossOrigin; else empty
+	CrossOrigin bool   // asked for in a frame of another origin than a page around it
+	TopOrigin   string // the top-level page's origin, or empty; only where CrossOrigin
 }
 
 // ClientDataHash returns the hash of an encoded ClientData that authenticators sign: SHA-256 of the very bytes that

@@ -91,7 +91,7 @@ export interface HelperOptions {
 export interface Page {
   /** Of the frame that asks: from the browser's own knowledge, never from the page. */
   origin: string;
-  /** Of the page around that frame, if it is another. */
+  /** Of the top-level page, if a page around the frame has another origin than the frame: it may equal origin. */
   topOrigin?: string;
 }
 

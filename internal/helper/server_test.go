@@ -309,14 +309,16 @@ func TestTopOriginMakesCrossOriginClientData(t *testing.T) {
 	p := newParent(t, &Server{}, Lines)
 	p.plug(virtual.Config{})
 	request := create("c")
-	request["topOrigin"] = "https://portal.example.net"
-	p.say(request)
-	encoded, err := base64.RawURLEncoding.DecodeString(p.result()["response"].(object)["clientDataJSON"].(string))
-	require.NoError(t, err)
-	data, err := webauthn.ParseClientData(encoded)
-	require.NoError(t, err)
-	require.True(t, data.CrossOrigin)
-	require.Equal(t, "https://portal.example.net", data.TopOrigin)
+	for _, top := range []string{"https://portal.example.net", request["origin"].(string)} { // the second: A in B in A
+		request["topOrigin"] = top
+		p.say(request)
+		encoded, err := base64.RawURLEncoding.DecodeString(p.result()["response"].(object)["clientDataJSON"].(string))
+		require.NoError(t, err)
+		data, err := webauthn.ParseClientData(encoded)
+		require.NoError(t, err)
+		require.True(t, data.CrossOrigin)
+		require.Equal(t, top, data.TopOrigin)
+	}
 }
 
 // A parent that went away leaves no key blinking.
