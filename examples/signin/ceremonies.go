@@ -58,6 +58,9 @@ func (s *site) register(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, s.refuse(err)
 	}
+	if s.store.hasKey(credential.ID) { // WebAuthn Level 3, section 7.1, step 26: else one key would be of two accounts
+		return answer{}, s.refuse(errors.New("the key is registered already"))
+	}
 	k := &key{Name: c.name, Credential: *credential, Created: time.Now()}
 	r.account.Keys = append(r.account.Keys, k)
 	s.log.Info("key registered", "user", r.account.Name, "key", k.Name, "verifies", k.Verifies(), "resident", k.Resident())

@@ -190,6 +190,24 @@ func TestPasswordAloneIsNotEnough(t *testing.T) {
 	require.Contains(t, mallory.page("/"), "You are signed in as <strong>mallory")
 }
 
+// TestKeysHaveOneAccount has a browser pay no heed to the keys that are excluded.
+func TestKeysHaveOneAccount(t *testing.T) {
+	t.Parallel()
+	v := newVisitor(t, newTestSite(t))
+	v.join("alice")
+	v.register("Key")
+	taken := &v.site.store.Accounts["alice"].Keys[0].Credential.ID
+	v.post("/signout")
+	v.join("mallory")
+	var options struct{ PublicKey *webauthn.CreationOptions }
+	require.Equal(t, http.StatusOK, v.json("/webauthn/register/options", object{"name": "Key"}, &options))
+	response, err := v.client.Register(t.Context(), origin, options.PublicKey)
+	require.NoError(t, err)
+	*taken = response.RawID
+	require.Equal(t, http.StatusForbidden, v.json("/webauthn/register", response, nil))
+	require.Empty(t, v.site.store.Accounts["mallory"].Keys)
+}
+
 func TestAnswersAreGoodForOnce(t *testing.T) {
 	t.Parallel()
 	v := newVisitor(t, newTestSite(t))
@@ -260,7 +278,10 @@ func TestUnknownNamesLookLikeKnownOnes(t *testing.T) {
 	v := newVisitor(t, newTestSite(t))
 	type answered struct {
 		PublicKey struct {
-			AllowCredentials []struct{ Type, ID string }
+			AllowCredentials []struct {
+				Type, ID   string
+				Transports []string
+			}
 		}
 	}
 	var first, second, third answered
@@ -270,6 +291,13 @@ func TestUnknownNamesLookLikeKnownOnes(t *testing.T) {
 	require.Len(t, first.PublicKey.AllowCredentials, 1)
 	require.Equal(t, first, second)
 	require.NotEqual(t, first, third)
+
+	setPIN(t, v.key)
+	v.join("alice")
+	v.register("Key")
+	var real answered
+	v.json("/webauthn/signin/options", object{"way": insteadOfPassword, "name": "alice"}, &real)
+	require.Equal(t, real.PublicKey.AllowCredentials[0].Transports, first.PublicKey.AllowCredentials[0].Transports)
 }
 
 func TestTriesAreLimited(t *testing.T) {

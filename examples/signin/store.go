@@ -82,8 +82,19 @@ func (s *store) userWithHandle(handle []byte, filter func(*key) bool) (user, err
 	return user{}, errors.New("no account has this handle")
 }
 
+// hasKey says whether any account has a key with that credential.
+func (s *store) hasKey(id []byte) bool {
+	for _, a := range s.Accounts {
+		if a.keyWith(id) != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // userNamed returns the user of that name with those keys that pass the filter. If there are none, it makes one up,
-// the same each time, so that nobody can find out which names exist, or which of them have keys.
+// the same each time, so that it is hard to find out which names exist, or which of them have keys. The length of the
+// credential and the number of keys may still tell.
 func (s *site) userNamed(name string, filter func(*key) bool) user {
 	if a := s.store.Accounts[name]; a != nil {
 		if u := a.user(filter); len(u.credentials) > 0 {
@@ -93,7 +104,8 @@ func (s *site) userNamed(name string, filter func(*key) bool) user {
 	mac := hmac.New(sha256.New, s.store.Secret)
 	mac.Write([]byte(name))
 	id := mac.Sum(nil)
-	return user{name: name, handle: id, credentials: []webauthn.Credential{{ID: id}}}
+	made := webauthn.Credential{ID: id, Transport: []protocol.AuthenticatorTransport{protocol.USB}} // as most real ones
+	return user{name: name, handle: id, credentials: []webauthn.Credential{made}}
 }
 
 func newAccount(name, password string) (*account, error) {
