@@ -87,7 +87,7 @@ func (s *site) routes() http.Handler {
 	handle("GET /{$}", signedIn(page("home")))
 	handle("GET /signin", page("signin"))
 	handle("GET /join", page("join"))
-	handle("GET /second", page("second"))
+	handle("GET /second", waiting(page("second")))
 	handle("GET /lost", page("lost"))
 	handle("POST /join", s.join)
 	handle("POST /signin", s.password)
@@ -149,6 +149,16 @@ func (r redirect) Error() string { return "see " + string(r) }
 func signedIn(do handler) handler {
 	return func(r *request) (answer, error) {
 		if r.account == nil {
+			return answer{}, redirect("/signin")
+		}
+		return do(r)
+	}
+}
+
+// waiting is for those whose password was right: the session may have ended meanwhile.
+func waiting(do handler) handler {
+	return func(r *request) (answer, error) {
+		if r.session.waiting == "" {
 			return answer{}, redirect("/signin")
 		}
 		return do(r)

@@ -169,6 +169,7 @@ func TestPasswordAloneIsNotEnough(t *testing.T) {
 	v.join("alice")
 	v.register("Key")
 	v.post("/signout")
+	require.NotContains(t, v.page("/second"), "The password was right.", "nobody gave it")
 	v.post("/signin", "name", "alice", "password", "correct horse")
 	require.NotContains(t, v.page("/"), "You are signed in")
 	var options struct{ Location string }
