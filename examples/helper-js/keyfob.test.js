@@ -137,6 +137,12 @@ test("extension results have ArrayBuffers where the API has", () => {
   assert.deepEqual(credentialFromJSON(json).toJSON(), json);
 });
 
+test("null in JSON is as good as nothing", () => {
+  const response = { clientDataJSON: "e30", authenticatorData: "AA", signature: "AA", userHandle: null };
+  const credential = credentialFromJSON({ id: "AA", rawId: "AA", type: "public-key", response });
+  assert.equal(credential.response.userHandle, null);
+});
+
 test("base64url and buffer are inverse, for all views", () => {
   const bytes = Uint8Array.from({ length: 256 }, (_, i) => i);
   assert.deepEqual(new Uint8Array(buffer(base64url(bytes))), bytes);

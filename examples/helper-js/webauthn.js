@@ -10,9 +10,9 @@
     return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
   }
 
-  /** buffer is the inverse of base64url: an ArrayBuffer, or undefined for undefined. */
+  /** buffer is the inverse of base64url: an ArrayBuffer, or undefined for undefined and null, which some JSON has instead. */
   function buffer(text) {
-    if (text === undefined) return undefined;
+    if (text === undefined || text === null) return undefined;
     const decoded = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
     return Uint8Array.from(decoded, (c) => c.charCodeAt(0)).buffer;
   }
