@@ -37,7 +37,11 @@ func (inv *invocation) secret(ctx context.Context, question string) ([]byte, err
 
 // line asks a question on the terminal and returns the answer.
 func (inv *invocation) line(ctx context.Context, question string) ([]byte, error) {
-	return inv.ask(ctx, question, term.GetState, readLine)
+	answer, err := inv.ask(ctx, question, term.GetState, readLine)
+	if err != nil && !errors.Is(err, errNoTerminal) {
+		fmt.Fprintln(inv.stderr) // nobody has ended the line of the question
+	}
+	return answer, err
 }
 
 // confirm makes the user type that what will be lost may go, unless the command line says so. loss names it in whole
@@ -140,7 +144,7 @@ func readHidden(r io.Reader) ([]byte, error) {
 		case '\r', '\n':
 			return line, nil
 		case ctrlC:
-			return nil, failuref(exitCancelled, "", "interrupted")
+			return nil, failuref(exitCancelled, "", "%w", context.Canceled) // as by a signal
 		case ctrlD:
 			return nil, io.EOF
 		case ctrlU:

@@ -153,6 +153,7 @@ func TestCtrlCWhileThePINIsAskedFor(t *testing.T) {
 	s := newScreen(t)
 	wait := s.start(registering(device, "--uv")...)
 	s.answer("PIN of ", "12\x03")
+	s.waitFor(t, " cancelled\r\n")
 	status, stdout := wait()
 	require.Equal(t, exitCancelled, status)
 	require.Empty(t, stdout)
@@ -182,6 +183,21 @@ func TestCtrlCWhileTheKeyWaitsForATouch(t *testing.T) {
 	require.Empty(t, stdout)
 	require.Less(t, time.Since(start), 3*time.Second)
 	keyfob(t, "info", "--device", device).requireOK(t)
+}
+
+// What follows a question that nobody answered stands in a line of its own.
+func TestCtrlCInsteadOfAConfirmation(t *testing.T) {
+	t.Parallel()
+	device, _ := plugWithPIN(t)
+	for _, typed := range []string{"\x03", "\x04"} {
+		s := newScreen(t)
+		wait := s.start("reset", "--device", device)
+		s.answer("Type yes to go on: ", typed)
+		s.waitFor(t, "\r\n\x1b[31mkeyfob:")
+		status, _ := wait()
+		require.Equal(t, exitCancelled, status)
+	}
+	requireRetries(t, device, 8, false)
 }
 
 func TestTimeoutWhileThePINIsAskedFor(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -123,6 +124,9 @@ func newNode(before []hid.Info, list func() ([]hid.Info, error)) string {
 func serveFailure(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return failuref(exitPermission, "choose another path for the socket; --uhid wants root", "%w", err)
+	}
+	if errors.Is(err, syscall.EINVAL) { // of bind(2)
+		return failuref(exitError, "choose a shorter path for the socket: systems take about 100 bytes", "%w", err)
 	}
 	return failuref(exitError, "", "%w", err)
 }

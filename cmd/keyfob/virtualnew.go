@@ -28,9 +28,15 @@ func virtualNewCommand(inv *invocation) *cobra.Command {
 		Short: "Make a virtual key, and keep it in a file.",
 		Long: "Make a virtual key, and keep it in a file, for \"keyfob virtual serve --state FILE\", or for --device virtual\n" +
 			"with FILE in the environment as KEYFOB_VIRTUAL_STATE. With a PIN, if one is given.",
-		Args:   cobra.ExactArgs(1),
-		PreRun: func(_ *cobra.Command, args []string) { c.file = args[0] },
-		RunE:   inv.run(func(ctx context.Context) (output, error) { return c.create(ctx, inv) }),
+		Args: cobra.ExactArgs(1),
+		PreRunE: func(_ *cobra.Command, args []string) error {
+			c.file = args[0]
+			if c.file == "" { // a key without a file would be forgotten at once
+				return usageError("FILE is empty")
+			}
+			return nil
+		},
+		RunE: inv.run(func(ctx context.Context) (output, error) { return c.create(ctx, inv) }),
 	}
 	c.preset = defaultPreset
 	presetVar(cmd, &c.preset)
@@ -59,8 +65,11 @@ func presetVar(cmd *cobra.Command, p *virtual.Preset) {
 func (c *creation) create(ctx context.Context, inv *invocation) (output, error) {
 	config := c.preset.Config()
 	config.StateFile = c.file
-	if _, err := os.Lstat(c.file); !errors.Is(err, fs.ErrNotExist) {
+	switch _, err := os.Lstat(c.file); {
+	case err == nil:
 		return nil, failuref(exitError, "name a file that is not there yet", "%s is there already", c.file)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, failuref(exitError, "name another file", "%w", err)
 	}
 	if inv.pinGiven() {
 		lines, err := inv.givenPINs(ctx, 1)
