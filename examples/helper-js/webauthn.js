@@ -10,7 +10,7 @@
     return btoa(text).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
   }
 
-  /** buffer is the inverse of base64url: an ArrayBuffer, or undefined for undefined and null, which some JSON has instead. */
+  /** buffer is the inverse of base64url: an ArrayBuffer, or undefined for undefined and for null, as some write it. */
   function buffer(text) {
     if (text === undefined || text === null) return undefined;
     const decoded = atob(text.replaceAll("-", "+").replaceAll("_", "/"));

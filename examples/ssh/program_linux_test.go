@@ -108,7 +108,8 @@ func TestProgramEnrolsListsAndDownloads(t *testing.T) {
 	out, err := p.command(t, "enrol", "-f", "third", "-resident").CombinedOutput()
 	require.NoError(t, err)
 	require.Equal(t, 1, strings.Count(string(out), "PIN of "), "it is asked for once")
-	for taken, other := range map[string]string{"id_ecdsa_sk_rk": "id_ecdsa_sk_rk_work_ada", "id_ecdsa_sk_rk_work_ada": "id_ecdsa_sk_rk"} {
+	const first, second = "id_ecdsa_sk_rk", "id_ecdsa_sk_rk_work_ada"
+	for taken, other := range map[string]string{first: second, second: first} {
 		dir := t.TempDir()
 		require.NoError(t, os.WriteFile(filepath.Join(dir, taken), nil, 0o600))
 		require.Error(t, p.command(t, "download", "-d", dir).Run())
