@@ -91,7 +91,7 @@ func (a *authentication) perform(ctx context.Context, key *authenticator.Authent
 	for _, assertion := range assertions {
 		verified, wrong := a.verify(assertion, hash[:])
 		out.records = append(out.records, assertionRecord(assertion, clientData, verified))
-		err = errors.Join(err, wrong)
+		err = also(err, wrong)
 	}
 	return out, err
 }

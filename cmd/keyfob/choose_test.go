@@ -31,7 +31,7 @@ func TestTheTouchedKeyAloneIsTraced(t *testing.T) {
 	t.Parallel()
 	sys, touched := twoPlugged(t)
 	path := filepath.Join(t.TempDir(), "trace")
-	r := keyfobOn(t.Context(), sys, registering("", "--trace", path)...).requireOK(t)
+	r := keyfobOn(t.Context(), sys, "register", "--rp", "example.org", "--user", "alice", "--trace", path).requireOK(t)
 	require.Contains(t, r.stderr, "Touch "+touched+" to register\n")
 	_, all := readTrace(t, path)
 	require.Len(t, commandsIn(all), 2, "getInfo and makeCredential")

@@ -79,11 +79,12 @@ func listFailure(err error) error {
 	return failuref(exitNoDevice, next, "%w", err)
 }
 
-// nameOf returns what to call a key when talking to the user. Only the built-in one comes without any description.
+// nameOf returns what to call a key when talking to the user, in printable characters. Only the built-in one comes without
+// any description.
 func (inv *invocation) nameOf(key hid.Info) string {
 	for _, info := range []hid.Info{key, inv.opened} {
 		if name := info.String(); name != "" {
-			return name
+			return printable(name)
 		}
 	}
 	return "the virtual key"

@@ -141,6 +141,19 @@ authenticatorConfigCommands:      -
 		"maxPINLength": 0}`, least.String())
 }
 
+// What a key calls itself reaches the terminal with every question.
+func TestKeyNamesAreHostile(t *testing.T) {
+	t.Parallel()
+	evil := hid.Info{Path: "/dev/hidraw0", Product: "Key\x1b[2J\n\u202e"}
+	require.Equal(t, "Key\ufffd[2J\ufffd\ufffd (/dev/hidraw0)", newInvocation(keys()).nameOf(evil))
+}
+
+// Traces go to other people, and their lines begin with # where a key has no say.
+func TestTraceBeginsWithPrintableLines(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "unknown 0000:0000  Key\ufffd# x", model(hid.Info{Path: "p", Product: "Key\n# x"}))
+}
+
 func TestWinkAndPing(t *testing.T) {
 	t.Parallel()
 	winks := make(chan struct{}, 1)

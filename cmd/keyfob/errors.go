@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"syscall"
 
 	"github.com/keyfob-go/keyfob/authenticator"
@@ -96,9 +96,17 @@ func fail(d *display, err error) int {
 	if errors.Is(err, errNobodyReads) {
 		return a.status
 	}
-	fmt.Fprintf(d, "%s %s\n", paint(d.color, red, "keyfob:"), printable(strings.ReplaceAll(text, "\n", "; ")))
+	fmt.Fprintf(d, "%s %s\n", paint(d.color, red, "keyfob:"), printable(text))
 	if a.next != "" {
 		fmt.Fprintf(d, "%s %s\n", paint(d.color, bold, "hint:"), a.next)
 	}
 	return a.status
+}
+
+// also is [errors.Join] within a line.
+func also(err, other error) error {
+	if err == nil || other == nil {
+		return cmp.Or(err, other)
+	}
+	return fmt.Errorf("%w; %w", err, other)
 }

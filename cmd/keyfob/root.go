@@ -151,7 +151,7 @@ func (inv *invocation) run(act action) func(*cobra.Command, []string) error {
 		out, err := act(ctx)
 		inv.display.clear()
 		if out != nil {
-			err = errors.Join(err, inv.write(out))
+			err = also(err, inv.write(out))
 		}
 		return err
 	}

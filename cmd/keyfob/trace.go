@@ -101,7 +101,7 @@ func model(key hid.Info) string {
 		return "the virtual key"
 	}
 	text := fmt.Sprintf("%v %04x:%04x %s %s", key.Bus, key.VendorID, key.ProductID, key.Manufacturer, key.Product)
-	return strings.TrimSpace(text)
+	return printable(strings.TrimSpace(text)) // a newline would end the comment
 }
 
 // traceWriter tells if the trace cannot be written, which happens once.
