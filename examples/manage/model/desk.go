@@ -37,7 +37,7 @@ type Desk struct {
 	mu     sync.Mutex // guards the fields below
 	state  State
 	ended  bool
-	gone   bool                    // the open key was pulled
+	gone   bool                    // the open key was pulled, and is still to be closed
 	reply  chan<- []byte           // to the question
 	cancel context.CancelCauseFunc // ends the task; nil while there is none
 	replug chan hid.Info           // gets the keys that are plugged in while a task waits for one; else nil

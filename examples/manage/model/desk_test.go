@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"testing"
 	"testing/synctest"
@@ -224,6 +225,40 @@ func TestPulledKeyEndsWhatIsDoneWithIt(t *testing.T) {
 		b.desk.ReadPasskeys() // as a slow view may ask
 		require.True(t, b.notice().Failed)
 	})
+}
+
+// A key that is left as it is pulled must not be asked for its name: it is closed.
+func TestKeyIsPulledWhileItIsClosed(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		key := b.plug(virtual.Config{})
+		open := b.desk.source.Open
+		b.desk.source.Open = func(path string) (io.ReadWriteCloser, error) {
+			device, err := open(path)
+			return &pulledWhenClosed{device, func() {
+				b.hub.Unplug(key)
+				for len(b.desk.State().Keys) > 0 { // until the desk has noticed
+					time.Sleep(time.Millisecond)
+				}
+			}}, err
+		}
+		b.enter()
+		b.desk.Leave()
+		time.Sleep(time.Second)
+		s := b.state()
+		require.Nil(t, s.Open)
+		require.Nil(t, s.Task)
+		require.Nil(t, s.Notice, "nobody uses it any more")
+	})
+}
+
+type pulledWhenClosed struct {
+	io.ReadWriteCloser
+	pull func()
+}
+
+func (p *pulledWhenClosed) Close() error {
+	p.pull()
+	return p.ReadWriteCloser.Close()
 }
 
 func TestLateAnswerIsNone(t *testing.T) {

@@ -77,6 +77,8 @@ func (d *Desk) settle(q *Question, answer []byte) {
 		if s.Question == q && d.reply != nil {
 			d.reply <- answer // has room for the one answer that there is
 			s.Question, d.reply = nil, nil
+		} else {
+			clear(answer) // too late; it may be a PIN
 		}
 	})
 }

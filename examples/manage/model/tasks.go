@@ -88,7 +88,6 @@ func (d *Desk) do(ctx context.Context, t task) {
 func (d *Desk) leaveIfGone() {
 	d.mu.Lock()
 	gone := d.gone
-	d.gone = false
 	d.mu.Unlock()
 	if !gone {
 		return
@@ -103,5 +102,5 @@ func (d *Desk) close() {
 		d.key.Close()
 		d.key = nil
 	}
-	d.update(func(s *State) { s.Open = nil })
+	d.update(func(s *State) { s.Open, d.gone = nil, false }) // it may have been pulled meanwhile
 }
