@@ -242,4 +242,4 @@ class Port extends EventEmitter {
   start() {}
 }
 
-module.exports = { fake };
+module.exports = { fake, ignoreGone };
