@@ -14,7 +14,8 @@ import (
 	"github.com/keyfob-go/keyfob/examples/connect/internal/api"
 )
 
-// A ceremony's data is gone after ceremonyLifetime, or when the ceremony ends, whichever way.
+// A ceremony is over after ceremonyLifetime, or when it was answered, whichever way. The next one that begins deletes what
+// is over.
 const ceremonyLifetime = 5 * time.Minute
 
 // The kinds of ceremonies: an answer to one is none to the other.

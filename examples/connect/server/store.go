@@ -230,9 +230,12 @@ func (s *store) hasKey(ctx context.Context, u *user, id []byte) (has bool, err e
 	return has, row.Scan(&has)
 }
 
+// clockSlack is how far the clock may be set back without a used token becoming good again.
+const clockSlack = time.Hour
+
 // useToken returns false if a token of this ID was used before.
 func (s *store) useToken(ctx context.Context, id string, expires, now time.Time) (first bool, err error) {
-	if _, err := s.db.ExecContext(ctx, `DELETE FROM used_tokens WHERE expires <= ?`, now.Unix()); err != nil {
+	if _, err := s.db.ExecContext(ctx, `DELETE FROM used_tokens WHERE expires <= ?`, now.Add(-clockSlack).Unix()); err != nil {
 		return false, err
 	}
 	return changed(s.db.ExecContext(ctx,

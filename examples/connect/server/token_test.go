@@ -50,7 +50,14 @@ func TestTokenOfLifetimeZeroOpensOnce(t *testing.T) {
 	require.EqualValues(t, 1, opened.Load())
 	requireRefused(t, alice.talk(t.Context(), token.Token), http.StatusForbidden, "used already")
 
-	s.pass(onceLifetime)
+	s.pass(onceLifetime + time.Minute)
+	other, err := alice.token(t.Context(), "echo")
+	require.NoError(t, err)
+	require.NoError(t, alice.talk(t.Context(), other.Token))
+	s.pass(-onceLifetime - time.Minute) // the clock is set back
+	requireRefused(t, alice.talk(t.Context(), token.Token), http.StatusForbidden, "used already")
+
+	s.pass(onceLifetime + time.Minute + clockSlack + onceLifetime)
 	another, err := alice.token(t.Context(), "echo")
 	require.NoError(t, err)
 	require.NoError(t, alice.talk(t.Context(), another.Token))
