@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -34,8 +36,14 @@ func (p *program) pipe(ctx context.Context, target string) error {
 	return err
 }
 
+// sshTarget is what neither ssh takes for an option nor the shell for anything but a word.
+var sshTarget = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+
 // ssh runs OpenSSH with this program as its way to the target.
 func (p *program) ssh(ctx context.Context, target string, args []string) error {
+	if !sshTarget.MatchString(target) {
+		return fmt.Errorf("%q is no name of a target that ssh takes", target)
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -95,6 +103,15 @@ func (g *grants) get(ctx context.Context) (string, error) {
 	return g.token.Token, nil
 }
 
+// forget has the next connection ask for another touch: the server refuses the token earlier than the clocks say.
+func (g *grants) forget(token string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.token != nil && g.token.Token == token {
+		g.token = nil
+	}
+}
+
 func (g *grants) forward(ctx context.Context, local *net.TCPConn) error {
 	defer local.Close()
 	token, err := g.get(ctx)
@@ -102,6 +119,9 @@ func (g *grants) forward(ctx context.Context, local *net.TCPConn) error {
 		return err
 	}
 	remote, err := g.program.server.Connect(ctx, token)
+	if refused := (*api.Error)(nil); errors.As(err, &refused) && refused.Status == http.StatusForbidden {
+		g.forget(token)
+	}
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ import (
 
 	"github.com/keyfob-go/keyfob/authenticator"
 	"github.com/keyfob-go/keyfob/examples/connect/internal/api"
+	"github.com/keyfob-go/keyfob/webauthn"
 )
 
 func main() {
@@ -78,6 +79,9 @@ func (p *program) configure() error {
 	token := os.Getenv("CONNECT_TOKEN")
 	if server == "" || token == "" {
 		return errors.New("CONNECT_SERVER and CONNECT_TOKEN must be set")
+	}
+	if _, err := webauthn.CanonicalOrigin(server); err != nil { // before the token passes in the clear
+		return fmt.Errorf("CONNECT_SERVER: %w", err)
 	}
 	p.server = &api.Client{Server: server, Token: token}
 	p.key = newToucher(server, p.stderr)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"golang.org/x/term"
 
@@ -14,51 +15,75 @@ import (
 
 // readPIN asks on the terminal, since standard input is the connection. The answer does not show.
 func readPIN(ctx context.Context, question string) ([]byte, error) {
-	terminal, err := openTerminal()
+	keys, err := openKeyboard()
 	if err != nil {
 		return nil, fmt.Errorf("%w, and there is no terminal to ask for it", authenticator.ErrPINRequired)
 	}
-	state, err := term.MakeRaw(int(terminal.Fd())) // before the question, for those who type fast
+	state, err := term.MakeRaw(keys.fd) // before the question, for those who type fast
 	if err != nil {
 		return nil, err
 	}
-	defer term.Restore(int(terminal.Fd()), state)
-	pin, err := readPassword(ctx, terminal, question)
+	defer term.Restore(keys.fd, state)
+	screen := term.NewTerminal(struct {
+		io.Reader
+		io.Writer
+	}{readerFunc(func(p []byte) (int, error) { return keys.read(ctx, p) }), os.Stderr}, "")
+	pin, err := screen.ReadPassword(question)
 	if errors.Is(err, io.EOF) { // Ctrl-C or Ctrl-D
 		err = context.Canceled
 	}
 	return []byte(pin), err
 }
 
-// openTerminal returns the terminal that the program was started in.
-func openTerminal() (terminal *os.File, err error) {
+// openKeyboard returns the terminal that the program was started in, which stays open.
+var openKeyboard = sync.OnceValues(func() (*keyboard, error) {
+	var terminal *os.File
+	var err error
 	for _, name := range []string{"/dev/tty", "CONIN$"} { // of Unix, of Windows
 		if terminal, err = os.OpenFile(name, os.O_RDWR, 0); err == nil {
-			break
+			return newKeyboard(terminal), nil
 		}
 	}
-	return terminal, err
+	return nil, err
+})
+
+// A keyboard is read for one question at a time, and never without a question: what is typed then is for other programs.
+// Nothing can interrupt a read, so the one that a withdrawn question leaves behind goes to the next question. If that
+// had another, the two would share the PIN, and a wrong one costs a try.
+type keyboard struct {
+	terminal *os.File // kept from being closed
+	fd       int
+	typed    chan typed // what the read that goes on returns
+	reading  bool       // there is one
 }
 
-// readPassword leaves the reader behind when ctx is done first: nothing can interrupt it. The terminal stays open for it.
-func readPassword(ctx context.Context, terminal *os.File, question string) (string, error) {
-	type result struct {
-		pin string
-		err error
+type typed struct {
+	bytes []byte
+	err   error
+}
+
+func newKeyboard(terminal *os.File) *keyboard {
+	return &keyboard{terminal: terminal, fd: int(terminal.Fd()), typed: make(chan typed, 1)}
+}
+
+func (k *keyboard) read(ctx context.Context, p []byte) (int, error) {
+	if !k.reading {
+		k.reading = true
+		go func() {
+			b := make([]byte, 1) // no more than the question takes
+			n, err := k.terminal.Read(b)
+			k.typed <- typed{b[:n], err}
+		}()
 	}
-	done := make(chan result, 1)
-	go func() {
-		screen := term.NewTerminal(struct {
-			io.Reader
-			io.Writer
-		}{terminal, os.Stderr}, "")
-		pin, err := screen.ReadPassword(question)
-		done <- result{pin, err}
-	}()
 	select {
-	case r := <-done:
-		return r.pin, r.err
+	case t := <-k.typed:
+		k.reading = false
+		return copy(p, t.bytes), t.err
 	case <-ctx.Done():
-		return "", context.Cause(ctx)
+		return 0, context.Cause(ctx)
 	}
 }
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
