@@ -51,7 +51,7 @@ var openKeyboard = sync.OnceValues(func() (*keyboard, error) {
 // Nothing can interrupt a read, so the one that a withdrawn question leaves behind goes to the next question. If that
 // had another, the two would share the PIN, and a wrong one costs a try.
 type keyboard struct {
-	terminal *os.File // kept from being closed
+	terminal io.Reader
 	fd       int
 	typed    chan typed // what the read that goes on returns
 	reading  bool       // there is one
