@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -132,13 +131,8 @@ func passkeysRenameCommand(inv *invocation) *cobra.Command {
 }
 
 func (r *renaming) check() error {
-	switch {
-	case !r.flags.Changed("name") && !r.flags.Changed("display-name"):
+	if !r.flags.Changed("name") && !r.flags.Changed("display-name") {
 		return usageError("--name or --display-name is wanted")
-	case !utf8.ValidString(r.name):
-		return usageError("--name is not UTF-8")
-	case !utf8.ValidString(r.displayName):
-		return usageError("--display-name is not UTF-8")
 	}
 	return nil
 }

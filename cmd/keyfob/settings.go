@@ -4,9 +4,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -94,10 +96,10 @@ func (inv *invocation) forDestruction(cmd *cobra.Command) {
 // checkSettings finds what is wrong with the flags that commands have in common.
 func (inv *invocation) checkSettings(cmd *cobra.Command) error {
 	inv.display.color = inv.color.on(inv.display.w)
-	empty := emptyFlag(cmd.Flags())
+	if err := checkText(cmd.Flags()); err != nil {
+		return err
+	}
 	switch {
-	case empty != "":
-		return usageError(fmt.Sprintf("--%s is empty", empty))
 	case inv.timeout < 0:
 		return usageError("--timeout is negative")
 	case inv.traceRaw && inv.trace == "":
@@ -112,16 +114,32 @@ func (inv *invocation) checkSettings(cmd *cobra.Command) error {
 
 // neverEmpty are flags for which nothing is no value: a script whose variable is not set must not use, or reset, whatever
 // key is plugged in.
-var neverEmpty = []string{"device", "pin-file", "trace", "log", "state", "unix"}
+var neverEmpty = []string{"device", "pin-file", "trace", "log", "state", "unix", "rp"}
 
-// emptyFlag returns the first flag of those that the command line leaves without a value, or nothing.
-func emptyFlag(f *pflag.FlagSet) string {
+// asText are flags whose values go to the key as text, which it takes in UTF-8 only.
+var asText = []string{"rp", "user", "name", "display-name"}
+
+// checkText finds flags without a value that must have one, and text that is none.
+func checkText(f *pflag.FlagSet) error {
 	for _, name := range neverEmpty {
-		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
-			return name
+		if f.Changed(name) && slices.Contains(valuesOf(f.Lookup(name).Value), "") {
+			return usageError(fmt.Sprintf("--%s is empty", name))
 		}
 	}
-	return ""
+	for _, name := range asText {
+		if f.Changed(name) && !utf8.ValidString(f.Lookup(name).Value.String()) {
+			return usageError(fmt.Sprintf("--%s is not UTF-8", name))
+		}
+	}
+	return nil
+}
+
+// valuesOf returns what a flag was given, each time if it may be repeated.
+func valuesOf(v pflag.Value) []string {
+	if repeated, ok := v.(pflag.SliceValue); ok {
+		return repeated.GetSlice()
+	}
+	return []string{v.String()}
 }
 
 // required makes flags that a command cannot do without.
