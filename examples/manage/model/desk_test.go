@@ -138,6 +138,27 @@ func TestResetSparesAnotherKey(t *testing.T) {
 	})
 }
 
+// A second key of the same model tells no serial number either. While the first one is still there, it is not it.
+func TestResetSparesAnotherKeyOfTheModel(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		config := withPIN()
+		config.Reset.Window = 10 * time.Second
+		key := b.plug(config)
+		b.enter()
+		time.Sleep(11 * time.Second)
+		b.desk.Reset()
+		b.answer("Reset", "reset")
+		b.state()
+		b.plug(config)
+		require.NotNil(t, b.state().Task, "it waits still")
+		b.hub.Unplug(key)
+		b.state()
+		b.hub.Plug(key)
+		require.Equal(t, Notice{Text: "The key is as good as new."}, b.notice())
+		require.Equal(t, "virtual:3", b.state().Open.Key.Path)
+	})
+}
+
 func TestWaitingForTheKeyToBePluggedInCanBeCancelled(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		b.plug(virtual.Config{Reset: virtual.ResetPolicy{Window: time.Second}})

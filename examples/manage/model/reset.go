@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/keyfob-go/keyfob/authenticator"
 	"github.com/keyfob-go/keyfob/ctap2"
@@ -70,7 +71,7 @@ func (d *Desk) resetReplugged(ctx context.Context) error {
 	for {
 		select {
 		case key := <-plugged:
-			if differs(old, key) {
+			if differs(old, key) || d.isStillThere(old, key) {
 				continue
 			}
 			if err := d.open(ctx, key); err != nil {
@@ -90,6 +91,12 @@ func (d *Desk) resetReplugged(ctx context.Context) error {
 
 // differs reports whether that is certainly not the key that was there before.
 func differs(old, key hid.Info) bool { return old.Serial != key.Serial }
+
+// isStillThere reports whether the old key was not unplugged at all, so that the other one is certainly not it.
+func (d *Desk) isStillThere(old, other hid.Info) bool {
+	return other.Path != old.Path &&
+		slices.ContainsFunc(d.State().Keys, func(k hid.Info) bool { return k.Path == old.Path })
+}
 
 // takesLongTouch reports whether a key can be made to want a long touch for a reset, and does not yet.
 func takesLongTouch(info *ctap2.Info) bool {
