@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -27,6 +28,17 @@ type config struct {
 	UserVerification protocol.UserVerificationRequirement // whether a touch is enough
 }
 
+// check refuses times with which nobody could ever connect.
+func (c *config) check() error {
+	if c.TokenLifetime != 0 && c.TokenLifetime < time.Second { // JWTs have whole seconds
+		return errors.New("a token lives a second or longer, or 0 to open one connection")
+	}
+	if c.TouchTimeout <= 0 || c.TouchTimeout > ceremonyLifetime {
+		return fmt.Errorf("a touch takes longer than 0 and %v at most", ceremonyLifetime)
+	}
+	return nil
+}
+
 type server struct {
 	config
 	store    *store
@@ -37,6 +49,9 @@ type server struct {
 }
 
 func newServer(ctx context.Context, c config, store *store, log *slog.Logger, now func() time.Time) (*server, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
 	origin, err := url.Parse(c.Origin)
 	if err != nil {
 		return nil, err

@@ -29,6 +29,24 @@ func TestTokenExpires(t *testing.T) {
 	}
 }
 
+func TestTimesThatLetNobodyInAreRefused(t *testing.T) {
+	t.Parallel()
+	good := config{Origin: "http://localhost:8080", TokenLifetime: time.Second, TouchTimeout: ceremonyLifetime}
+	require.NoError(t, good.check())
+	for _, bad := range []func(*config){
+		func(c *config) { c.TokenLifetime = -time.Minute },
+		func(c *config) { c.TokenLifetime = time.Second - 1 },
+		func(c *config) { c.TouchTimeout = 0 },
+		func(c *config) { c.TouchTimeout = ceremonyLifetime + 1 },
+	} {
+		c := good
+		bad(&c)
+		require.Error(t, c.check())
+		_, err := newServer(t.Context(), c, nil, nil, time.Now)
+		require.Equal(t, c.check(), err)
+	}
+}
+
 // However many try at the same time, and even if the server starts anew.
 func TestTokenOfLifetimeZeroOpensOnce(t *testing.T) {
 	t.Parallel()
