@@ -98,15 +98,22 @@ func never(ctx context.Context, _ virtual.Prompt) error {
 	return context.Cause(ctx)
 }
 
+// resetTooLate resets a key that has to be plugged in again for that.
+func (b *bench) resetTooLate() *virtual.Authenticator {
+	b.t.Helper()
+	config := withPIN()
+	config.Reset.Window = 10 * time.Second
+	key := b.plug(config)
+	b.enter()
+	time.Sleep(11 * time.Second)
+	b.desk.Reset()
+	b.answer("Reset", "reset")
+	return key
+}
+
 func TestResetHasTheKeyPluggedInAgain(t *testing.T) {
 	inBubble(t, func(b *bench) {
-		config := withPIN()
-		config.Reset.Window = 10 * time.Second
-		key := b.plug(config)
-		b.enter()
-		time.Sleep(11 * time.Second)
-		b.desk.Reset()
-		b.answer("Reset", "reset")
+		key := b.resetTooLate()
 		require.Equal(t, "Unplug the key, and plug it in again.", b.state().Task.Progress)
 		b.hub.Unplug(key)
 		require.NotNil(t, b.state().Task)
@@ -120,16 +127,10 @@ func TestResetHasTheKeyPluggedInAgain(t *testing.T) {
 
 func TestResetSparesAnotherKey(t *testing.T) {
 	inBubble(t, func(b *bench) {
-		config := withPIN()
-		config.Reset.Window = 10 * time.Second
-		key := b.plug(config)
-		b.enter()
-		time.Sleep(11 * time.Second)
-		b.desk.Reset()
-		b.answer("Reset", "reset")
+		key := b.resetTooLate()
 		b.state()
 		b.hub.Unplug(key)
-		config = withPIN()
+		config := withPIN()
 		config.AAGUID = ctap2.AAGUID{1}
 		b.plug(config)
 		require.Contains(t, b.notice().Text, "that is another key; nothing was reset")
@@ -141,15 +142,9 @@ func TestResetSparesAnotherKey(t *testing.T) {
 // A second key of the same model tells no serial number either. While the first one is still there, it is not it.
 func TestResetSparesAnotherKeyOfTheModel(t *testing.T) {
 	inBubble(t, func(b *bench) {
-		config := withPIN()
-		config.Reset.Window = 10 * time.Second
-		key := b.plug(config)
-		b.enter()
-		time.Sleep(11 * time.Second)
-		b.desk.Reset()
-		b.answer("Reset", "reset")
+		key := b.resetTooLate()
 		b.state()
-		b.plug(config)
+		b.plug(withPIN())
 		require.NotNil(t, b.state().Task, "it waits still")
 		b.hub.Unplug(key)
 		b.state()
