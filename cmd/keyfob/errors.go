@@ -39,7 +39,7 @@ var hints = map[authenticator.Kind]string{
 	authenticator.KindRemoved:     "plug the key in again and repeat the command",
 	authenticator.KindBusy:        "another program uses the key: let it finish, and repeat the command",
 	authenticator.KindCancelled:   "the key is free again",
-	authenticator.KindTimeout:     "repeat the command and touch the key while it blinks; --timeout gives more time",
+	authenticator.KindTimeout:     "repeat the command, and if the key blinks then, touch it; --timeout gives more time",
 	authenticator.KindPINRequired: "run the command in a terminal, or give the PIN with --pin-file or --pin-fd",
 	authenticator.KindPINInvalid:  "repeat the command with the right PIN",
 	authenticator.KindPINLocked:   "unplug the key, plug it in again, and repeat with the right PIN",
