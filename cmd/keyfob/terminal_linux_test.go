@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -299,6 +300,9 @@ func TestHangupFreesTheKey(t *testing.T) {
 	t.Parallel()
 	device, freed := heldKey(t)
 	s := newScreen(t)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // which keyfob ignores if these tests do, under nohup
+	defer signal.Stop(hangups)
 	cmd := s.command(registering(device)...)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill() })
