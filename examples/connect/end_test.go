@@ -74,10 +74,7 @@ func TestForwardListensForMany(t *testing.T) {
 	t.Parallel()
 	for lifetime, want := range map[string]int32{"1m": 2, "0": 4} {
 		s := serve(t, "--token-lifetime", lifetime)
-		device, touches := plug(t, virtual.Config{})
-		alice := s.shell(s.addUser("alice"), device)
-		_, stderr, status := alice.run("", "register", "key")
-		require.Zero(t, status, stderr)
+		alice, touches := s.member("alice")
 
 		c := alice.command("forward", "--listen", "127.0.0.1:0", "echo")
 		talk, err := c.StderrPipe()
@@ -177,10 +174,7 @@ func TestSSHGoesThrough(t *testing.T) {
 		t.Skip("no ssh here: install the Debian package openssh-client")
 	}
 	s := serve(t, "--target", "shell="+sshServer(t))
-	device, touches := plug(t, virtual.Config{})
-	alice := s.shell(s.addUser("alice"), device)
-	_, stderr, status := alice.run("", "register", "key")
-	require.Zero(t, status, stderr)
+	alice, touches := s.member("alice")
 	stdout, stderr, status := alice.run("", "ssh", "shell",
 		"-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "who are you")
 	require.Equal(t, 7, status, stderr)

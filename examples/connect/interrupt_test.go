@@ -10,18 +10,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/keyfob-go/keyfob/virtual"
 )
 
 // An interrupt ends the program although neither side of a connection ends.
 func TestInterruptEndsOpenConnections(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
-	device, _ := plug(t, virtual.Config{})
-	alice := s.shell(s.addUser("alice"), device)
-	_, stderr, status := alice.run("", "register", "key")
-	require.Zero(t, status, stderr)
+	alice, _ := s.member("alice")
 
 	c := alice.command("forward", "--listen", "127.0.0.1:0", "echo")
 	talk, err := c.StderrPipe()

@@ -164,6 +164,16 @@ type shell struct {
 	env []string
 }
 
+// member is the shell of a new user who has registered a key, and how often that was touched.
+func (s *service) member(name string) (user *shell, touches *atomic.Int32) {
+	s.t.Helper()
+	device, touches := plug(s.t, virtual.Config{})
+	user = s.shell(s.addUser(name), device)
+	_, stderr, status := user.run("", "register", "key")
+	require.Zero(s.t, status, stderr)
+	return user, touches
+}
+
 func (s *service) shell(token, device string) *shell {
 	return &shell{s.t, append(os.Environ(), "CONNECT_SERVER="+s.url, "CONNECT_TOKEN="+token, "CONNECT_DEVICE="+device)}
 }

@@ -54,6 +54,16 @@ func newVisitor(t *testing.T, s *site) *visitor {
 	return &visitor{t: t, site: s, key: key, client: &authenticator.Client{UI: ui, Watch: hub.Watch, Open: hub.Open}}
 }
 
+// newMember is a visitor who has joined as alice with a key that can verify her, and is signed in.
+func newMember(t *testing.T, s *site) *visitor {
+	t.Helper()
+	v := newVisitor(t, s)
+	setPIN(t, v.key)
+	v.join("alice")
+	v.register("Key")
+	return v
+}
+
 // setPIN makes a key one that can verify its user.
 func setPIN(t *testing.T, key *virtual.Authenticator) {
 	t.Helper()
@@ -211,10 +221,7 @@ func TestKeysHaveOneAccount(t *testing.T) {
 
 func TestAnswersAreGoodForOnce(t *testing.T) {
 	t.Parallel()
-	v := newVisitor(t, newTestSite(t))
-	setPIN(t, v.key)
-	v.join("alice")
-	v.register("Key")
+	v := newMember(t, newTestSite(t))
 	v.post("/signout")
 	response, err := v.answer(withoutName, "")
 	require.NoError(t, err)
@@ -232,10 +239,7 @@ func TestAnswersComeInTime(t *testing.T) {
 	t.Parallel()
 	for wait, want := range map[time.Duration]int{4 * time.Minute: http.StatusOK, 6 * time.Minute: http.StatusForbidden} {
 		synctest.Test(t, func(t *testing.T) {
-			v := newVisitor(t, newTestSite(t))
-			setPIN(t, v.key)
-			v.join("alice")
-			v.register("Key")
+			v := newMember(t, newTestSite(t))
 			v.post("/signout")
 			response, err := v.answer(insteadOfPassword, "alice")
 			require.NoError(t, err)
@@ -248,10 +252,7 @@ func TestAnswersComeInTime(t *testing.T) {
 func TestKeyThatIsDisabledMeanwhile(t *testing.T) {
 	t.Parallel()
 	s := newTestSite(t)
-	v := newVisitor(t, s)
-	setPIN(t, v.key)
-	v.join("alice")
-	v.register("Key")
+	v := newMember(t, s)
 	at := "/keys/" + s.store.Accounts["alice"].Keys[0].ID()
 	other := newVisitor(t, s)
 	other.client = v.client
@@ -266,10 +267,7 @@ func TestKeyThatIsDisabledMeanwhile(t *testing.T) {
 func TestCopiedKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newTestSite(t)
-	v := newVisitor(t, s)
-	setPIN(t, v.key)
-	v.join("alice")
-	v.register("Key")
+	v := newMember(t, s)
 	s.store.Accounts["alice"].Keys[0].Credential.Authenticator.SignCount = 1000
 	require.Equal(t, http.StatusForbidden, v.signin(insteadOfPassword, "alice"))
 }
@@ -320,10 +318,7 @@ func TestTriesAreLimited(t *testing.T) {
 func TestBackupCodeWithoutPassword(t *testing.T) {
 	t.Parallel()
 	s := newTestSite(t)
-	v := newVisitor(t, s)
-	setPIN(t, v.key)
-	v.join("alice")
-	v.register("Key")
+	v := newMember(t, s)
 	code := s.store.Accounts["alice"].newCodes()[0]
 	v.post("/signout")
 	require.Contains(t, v.post("/lost", "name", "alice", "code", code), "which comes first", "there is a password")

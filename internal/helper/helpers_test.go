@@ -36,6 +36,17 @@ func newParent(t *testing.T, s *Server, f Framing) *parent {
 	return p
 }
 
+// newWaitingParent starts a helper whose key waits for a touch to create a credential, the request "c1".
+func newWaitingParent(t *testing.T) (p *parent, touch chan<- struct{}) {
+	t.Helper()
+	p = newParent(t, &Server{}, Lines)
+	touch, presence := patientFinger()
+	p.plug(virtual.Config{UserPresence: presence})
+	p.say(create("c1"))
+	p.await("event", "touch")
+	return p, touch
+}
+
 func startParent(t *testing.T, ctx context.Context, s *Server, f Framing) *parent {
 	p := &parent{t: t, hub: &virtual.Hub{}, framing: f, ended: make(chan error, 1)}
 	s.Client = authenticator.Client{Watch: p.hub.Watch, Open: func(path string) (io.ReadWriteCloser, error) {

@@ -233,11 +233,7 @@ func TestListShowsKeys(t *testing.T) {
 
 func TestCancelFreesTheKey(t *testing.T) {
 	t.Parallel()
-	p := newParent(t, &Server{}, Lines)
-	touch, presence := patientFinger()
-	p.plug(virtual.Config{UserPresence: presence})
-	p.say(create("c1"))
-	p.await("event", "touch")
+	p, touch := newWaitingParent(t)
 	p.say(object{"type": "cancel", "id": "c1"})
 	failed := p.refused("c1")
 	require.Equal(t, []any{"AbortError", "cancelled"}, []any{failed["name"], failed["code"]})
@@ -250,11 +246,7 @@ func TestCancelFreesTheKey(t *testing.T) {
 
 func TestCancelOfAnotherRequestMeansNothing(t *testing.T) {
 	t.Parallel()
-	p := newParent(t, &Server{}, Lines)
-	touch, presence := patientFinger()
-	p.plug(virtual.Config{UserPresence: presence})
-	p.say(create("c1"))
-	p.await("event", "touch")
+	p, touch := newWaitingParent(t)
 	p.say(object{"type": "cancel", "id": "another"})
 	p.say(object{"type": "list", "id": "l"})
 	p.result()
@@ -264,11 +256,7 @@ func TestCancelOfAnotherRequestMeansNothing(t *testing.T) {
 
 func TestSecondRequestIsRefusedAndTheFirstGoesOn(t *testing.T) {
 	t.Parallel()
-	p := newParent(t, &Server{}, Lines)
-	touch, presence := patientFinger()
-	p.plug(virtual.Config{UserPresence: presence})
-	p.say(create("c1"))
-	p.await("event", "touch")
+	p, touch := newWaitingParent(t)
 	p.say(create("c2"))
 	failed := p.refused("c2")
 	require.Equal(t, []any{"OperationError", "request-running"}, []any{failed["name"], failed["code"]})
