@@ -109,6 +109,5 @@ func (inv *invocation) deriving() (*authenticator.Client, error) {
 	if err == nil && len(keys) > 1 && inv.trace != "" {
 		err = usageError("--trace is about one key: of several, name it with --device")
 	}
-	client.Watch = inv.watchPlugged
 	return &client, err
 }
